@@ -1,0 +1,122 @@
+"""Errors about a command's own words, the machine it runs on and where it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.errors.base import OutputError, UsageError
+
+
+class MissingExtra(UsageError):
+    """An optional part of the package is not installed."""
+
+    example = {"extra": "parquet", "purpose": "write .parquet"}
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        self.extra, self.purpose = extra, purpose
+        super().__init__(
+            f"To {purpose}, CellZoo needs an extra that is not installed.",
+            f"pip install 'cellzoo[{extra}]'",
+        )
+
+
+class DeviceUnavailable(UsageError):
+    """The device that was asked for cannot be used."""
+
+    example = {"device": "cuda", "reason": "this onnxruntime has only: CPUExecutionProvider"}
+
+    def __init__(self, device: str, reason: str) -> None:
+        self.device, self.reason = device, reason
+        super().__init__(
+            f"Cannot run on {device}: {reason}.",
+            "Use --device cpu, or --device auto to take the GPU only where there is one.",
+        )
+
+
+class UnknownOutputs(UsageError):
+    """Outputs were asked for that the model does not have."""
+
+    example = {"model": "pbmc-celltype", "outputs": ["imputed"], "present": ["label", "prob"]}
+
+    def __init__(self, model: str, outputs: Sequence[str], present: Sequence[str]) -> None:
+        self.model, self.outputs, self.present = model, tuple(outputs), tuple(present)
+        super().__init__(
+            f"{model!r} has no output {', '.join(repr(o) for o in outputs)}.",
+            f"It has: {', '.join(present)}.",
+        )
+
+
+class UnknownOutputFormat(UsageError):
+    """The output's name does not end in a format that CellZoo writes."""
+
+    example = {"path": "out.xlsx", "suffixes": [".h5ad", ".csv", ".parquet"]}
+
+    def __init__(self, path: str, suffixes: Sequence[str]) -> None:
+        self.path, self.suffixes = path, tuple(suffixes)
+        super().__init__(
+            f"Cannot tell the format of {path!r}.",
+            f"Let its name end in {', '.join(suffixes)}.",
+        )
+
+
+class ConflictingOptions(UsageError):
+    """Two options contradict each other."""
+
+    example = {"detail": "--into and -o name the same file"}
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(f"Contradicting options: {detail}.", "Leave one of them out.")
+
+
+class OutputExists(OutputError):
+    """The output file is already there."""
+
+    example = {"path": "my.pbmc-celltype.h5ad"}
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path!r} exists already.",
+            "Name another file with -o, or pass --overwrite to replace it.",
+        )
+
+
+class OutputIsInput(OutputError):
+    """The output would replace the input."""
+
+    example = {"path": "my.h5ad"}
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path!r} is the input itself; CellZoo never writes over its input.",
+            "Name another file.",
+        )
+
+
+class OutputUnwritable(OutputError):
+    """The output's folder is missing, read-only or not a folder."""
+
+    example = {"path": "results/out.h5ad", "reason": "Permission denied"}
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"Cannot write {path!r}: {reason}. Nothing was changed.",
+            "Choose a folder that exists and that you may write to with -o.",
+        )
+
+
+class DiskFull(OutputError):
+    """The disk is full; the part that was written is removed."""
+
+    example = {"path": "out.h5ad", "free": 4096}
+
+    def __init__(self, path: str, free: int) -> None:
+        self.path, self.free = path, free
+        super().__init__(
+            f"The disk is full while writing {path!r} ({free:,} bytes free). The part that was "
+            "written is removed.",
+            "Free some space, or write to another disk with -o.",
+        )
