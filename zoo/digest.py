@@ -29,7 +29,7 @@ class ReadDigest:
     The method's name is written beside the digest, so that anyone can repeat it: the sha256 of the
     concatenated hex sha256 of, in this order, the genes' names (UTF-8, each ended by a newline),
     the cells' names (likewise), the number of entries of each row (int64, little-endian), the
-    column indices (int64) and the values (float64), rows in the file's order, entries as stored.
+    column indices (int32) and the values (float32), rows in the file's order, entries as stored.
     """
 
     method = "cellzoo-read-1"
@@ -43,8 +43,8 @@ class ReadDigest:
         """Add consecutive cells."""
         self._cells.update(_lines(cell_names))
         self._rows.update(np.diff(block.indptr).astype("<i8", copy=False).data)
-        self._columns.update(np.ascontiguousarray(block.indices, dtype="<i8").data)
-        self._values.update(np.ascontiguousarray(block.data, dtype="<f8").data)
+        self._columns.update(np.ascontiguousarray(block.indices, dtype="<i4").data)
+        self._values.update(np.ascontiguousarray(block.data, dtype="<f4").data)
 
     def hexdigest(self) -> str:
         """Hex digest of all that was added so far."""

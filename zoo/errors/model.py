@@ -78,10 +78,8 @@ class WrongSize(IntegrityError):
     def __init__(self, file: str, origin: str, expected: int, actual: int) -> None:
         self.file, self.origin, self.expected, self.actual = file, origin, expected, actual
         super().__init__(
-            f"{file!r} from {origin} has {actual:,} bytes or more where the manifest says "
-            f"{expected:,}."
-            if actual > expected
-            else f"{file!r} from {origin} has {actual:,} bytes where the manifest says {expected:,}.",
+            f"{file!r} from {origin} has {actual:,} bytes{' or more' * (actual > expected)} where "
+            f"the manifest says {expected:,}.",
             "Nothing of it was kept. Pull again; if it repeats, tell whoever runs the hub.",
         )
 

@@ -1,0 +1,297 @@
+"""The model card, version 1: what a model is, what it takes and gives, and how well it works.
+
+A card is the `README.md` of a model folder: Hugging Face front matter (YAML) with one `cellzoo:`
+block, then prose for people. This module holds the block's schema; `zoo.card_file` reads and writes
+the file. Numbers in a card are written by the command that measured them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+# -- words --------------------------------------------------------------------------------------
+
+Line = Annotated[
+    str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f\x9b]+$")
+]
+"""One line of text without control characters: safe on a terminal."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d{1,5}\.\d{1,5}\.\d{1,5}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A proportion from 0 to 1."""
+
+ValueKind = Literal["counts", "log_normalized", "intensity"]
+GeneIdKind = Literal["symbol", "ensembl_id", "marker"]
+Modality = Literal["rna", "protein", "spatial"]
+Task = Literal[
+    "cell_type_annotation",
+    "embedding",
+    "imputation",
+    "clustering",
+    "spatial_domains",
+    "tumor_detection",
+    "perturbation_response",
+]
+OutputName = Literal[
+    "label", "prob", "conformal_p", "in_set", "ood_z", "ood_p", "embedding", "cluster",
+    "cluster_distance", "recon_error", "ref_distance", "imputed", "predicted", "mean",
+    "dispersion", "dropout_prob", "attribution", "mask", "pathway_attention",
+]  # fmt: skip
+Role = Literal["validation", "test", "external", "shift", "ablation", "robustness"]
+
+
+class CardModel(BaseModel):
+    """Base of all parts of a card: no unknown field, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+# -- who and what -------------------------------------------------------------------------------
+
+
+class Author(CardModel):
+    """A person or group to credit."""
+
+    name: Line
+    affiliation: Line | None = None
+    orcid: Annotated[str, StringConstraints(pattern=r"^(\d{4}-){3}\d{3}[\dX]$")] | None = None
+
+
+class Paper(CardModel):
+    """A publication of the method."""
+
+    title: Line
+    doi: Line | None = None
+    url: Line | None = None
+
+
+class Change(CardModel):
+    """What a version changed."""
+
+    version: Version
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    changes: list[Line] = Field(min_length=1)
+
+
+# -- what goes in and comes out -----------------------------------------------------------------
+
+
+class GraphRecipe(CardModel):
+    """How the runner builds the spatial graph from `obsm['spatial']`."""
+
+    kernel: Literal["gaussian"]
+    neighbourhood_share: Share
+    """Mean contribution of the neighbours to a spot, from which the kernel's length is found."""
+    minimum_weight: Share
+    """Edges below this weight are cut."""
+
+
+class Inputs(CardModel):
+    """What a file must hold for this model."""
+
+    modality: Modality
+    organism: Line
+    """Scientific name, e.g. `Homo sapiens`."""
+    tissues: list[Line]
+    assays: list[Line]
+    genes: Annotated[int, Field(gt=0)]
+    """Size of the gene vocabulary."""
+    gene_id_kinds: list[GeneIdKind] = Field(min_length=1)
+    gene_release: Line
+    """The gene annotation from which symbols and ids were taken."""
+    gene_coverage: Share
+    """Smallest accepted gene coverage, weighted by what each gene contributes to the model."""
+    value_kinds: list[ValueKind] = Field(min_length=1)
+    graph_recipe: GraphRecipe | None = None
+
+
+class Output(CardModel):
+    """One output of the graph."""
+
+    name: OutputName
+    description: Line
+    unit: Line
+    """What the numbers are counted in, e.g. `probability`, `class index`, `standard deviations`."""
+
+
+class Tolerance(CardModel):
+    """Accepted difference of an output from the stored one: |a - b| <= atol + rtol * |b|."""
+
+    atol: Annotated[float, Field(ge=0)]
+    rtol: Annotated[float, Field(ge=0)]
+    measured: Annotated[float, Field(ge=0)]
+    """Largest absolute difference between the source framework and ONNX Runtime on the sample."""
+
+
+# -- how well it works --------------------------------------------------------------------------
+
+
+class Row(CardModel):
+    """One measured number."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.:+-]*$", max_length=160)]
+    """Unique in the card; claims refer to it."""
+    dataset: Line
+    role: Role
+    condition: Line
+    """The part of the data set, and what was done to it."""
+    method: Line = "model"
+    """`model`, or the name of the baseline that this row measures."""
+    donor_independent: bool | None
+    """Whether no donor of this row was seen in training; null where that is not known."""
+    study_independent: bool | None
+    gene_coverage: Share | None
+    """Weighted gene coverage of the data set."""
+    metric: Line
+    value: float
+    n: Annotated[int, Field(ge=0)]
+    """Number of cells (or other units, named in the condition) behind the value."""
+    interval: tuple[float, float] | None
+    """95% interval."""
+    interval_method: Literal["bootstrap", "wilson", "range over seeds"] | None = None
+    seeds: list[int] = []
+    """Seeds over which the value was repeated; `value` is the shipped one's."""
+    spread: tuple[float, float] | None = None
+    """Smallest and largest value over the seeds."""
+
+
+class Claim(CardModel):
+    """A statement about where the model works, with the rows that back it."""
+
+    statement: Line
+    rows: list[Line] = Field(min_length=1)
+
+
+class Scope(CardModel):
+    """Where the model should and should not be used."""
+
+    intended: list[Line] = Field(min_length=1)
+    out_of_scope: list[Line] = Field(min_length=1)
+    works_well: list[Claim]
+    works_poorly: list[Claim]
+
+
+class Calibration(CardModel):
+    """How probabilities and p-values were calibrated."""
+
+    method: Line
+    data: Line
+    cells: Annotated[int, Field(gt=0)]
+    alpha: Share
+    """Error level of the conformal sets."""
+    prob_kind: Literal["softmax", "independent"] = "softmax"
+    pooled_classes: list[Line] = []
+    """Classes with too few calibration cells for scores of their own."""
+
+
+class Thresholds(CardModel):
+    """Limits from which the verdict of a cell follows."""
+
+    min_counts: Annotated[float, Field(ge=0)] = 0
+    """Fewer counts in the vocabulary's genes than this: `out`."""
+    ood_out: Share = 0.01
+    ood_borderline: Share = 0.05
+
+
+# -- how it was made ----------------------------------------------------------------------------
+
+
+class DataSource(CardModel):
+    """A data set that was used, with its terms."""
+
+    name: Line
+    role: Literal["training", "calibration", "evaluation", "reference"]
+    accession: Line
+    source: Line
+    sha256: Sha256
+    license: Line
+    attribution: Line
+    cells: Annotated[int, Field(ge=0)]
+    donors: Annotated[int, Field(ge=0)] | None
+    label_mapping: dict[str, str] = {}
+    """Labels of the data set → labels of the model, for evaluation."""
+
+
+class Training(CardModel):
+    """How the weights came to be."""
+
+    cells: Annotated[int, Field(gt=0)]
+    donors: Annotated[int, Field(gt=0)] | None
+    split: Line
+    code: Line
+    """Python module that trains it."""
+    code_sha256: Sha256
+    seed: int
+    hyper_parameters: dict[str, Any]
+    wall_seconds: Annotated[float, Field(ge=0)]
+
+
+class Compute(CardModel):
+    """Measured use of resources."""
+
+    machine: Line
+    runtime: Line
+    cells_per_second: Annotated[float, Field(gt=0)]
+    peak_memory_mb: Annotated[float, Field(gt=0)]
+    parameters: Annotated[int, Field(gt=0)]
+    model_bytes: Annotated[int, Field(gt=0)]
+
+
+# -- the block ----------------------------------------------------------------------------------
+
+
+class CellZooBlock(CardModel):
+    """The `cellzoo:` block of a card's front matter."""
+
+    card_version: Literal[1]
+    contract: Literal[1]
+    name: ModelName
+    version: Version
+    summary: Line
+    task: Task
+    architecture: Line
+    license: Line
+    authors: list[Author] = Field(min_length=1)
+    paper: Paper | None = None
+    inputs: Inputs
+    outputs: list[Output] = Field(min_length=1)
+    scope: Scope
+    thresholds: Thresholds = Thresholds()
+    calibration: Calibration | None = None
+    tolerances: dict[OutputName, Tolerance]
+    data: list[DataSource] = Field(min_length=1)
+    training: Training
+    evaluation: list[Row]
+    robustness: list[Row] = []
+    compute: Compute
+    changelog: list[Change] = Field(min_length=1)
+
+    @property
+    def reference(self) -> str:
+        """`name@version`."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        return tuple(output.name for output in self.outputs)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        ids = [row.id for row in (*self.evaluation, *self.robustness)]
+        if len(set(ids)) != len(ids):
+            raise ValueError("row ids are not unique")
+        for claim in (*self.scope.works_well, *self.scope.works_poorly):
+            if missing := set(claim.rows) - set(ids):
+                raise ValueError(f"a scope claim names rows that do not exist: {sorted(missing)}")
+        if missing := set(self.output_names) - set(self.tolerances):
+            raise ValueError(f"outputs without a tolerance: {sorted(missing)}")
+        if "conformal_p" in self.output_names and self.calibration is None:
+            raise ValueError("conformal_p is an output, but there is no calibration")
+        if self.version not in {change.version for change in self.changelog}:
+            raise ValueError(f"the changelog has no entry for version {self.version}")
+        return self

@@ -1,0 +1,134 @@
+"""Reading and writing a card's file: YAML front matter between `---` lines, then prose.
+
+Reading a card needs PyYAML (the `hub`, `train` and `convert` extras); the runner reads the manifest
+instead, which holds the same block as JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from zoo.card import CellZooBlock
+from zoo.errors import InvalidCard, MissingExtra
+from zoo.model_index import to_model_index
+
+MAXIMUM_BYTES = 4_000_000
+
+_FRONT_MATTER = re.compile(r"\A---\r?\n(.*?)^---\r?\n?(.*)\Z", re.S | re.M)
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A card: its front matter's `cellzoo` block and its prose.
+
+    Attributes
+    ----------
+    block
+        The validated block.
+    prose
+        Markdown below the front matter.
+
+    """
+
+    block: CellZooBlock
+    prose: str
+
+    @classmethod
+    def read(cls, path: Path) -> ModelCard:
+        """Read and validate a card.
+
+        Raises
+        ------
+        InvalidCard
+            If the file has no front matter, is not YAML, breaks the schema, or its `model-index`
+            is not the one that follows from its evaluation rows.
+        MissingExtra
+            If PyYAML is not installed.
+
+        """
+        if path.stat().st_size > MAXIMUM_BYTES:
+            raise InvalidCard(str(path), f"larger than {MAXIMUM_BYTES:,} bytes")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidCard(str(path), f"not UTF-8 text ({error.reason})") from error
+        front, prose = split(text, str(path))
+        matter = _load_yaml(front, str(path))
+        if "cellzoo" not in matter:
+            raise InvalidCard(str(path), "cellzoo: missing")
+        try:
+            block = CellZooBlock.model_validate(matter["cellzoo"])
+        except ValidationError as error:
+            raise InvalidCard(str(path), first_problem(error, "cellzoo")) from error
+        if matter.get("model-index") != to_model_index(block):
+            raise InvalidCard(str(path), "model-index: does not follow from cellzoo.evaluation")
+        return cls(block, prose)
+
+    def render(self) -> str:
+        """The text of the card's file."""
+        yaml = _yaml()
+        matter = yaml.dump(front_matter(self.block), sort_keys=False, allow_unicode=True, width=100)
+        return f"---\n{matter}---\n{self.prose}"
+
+
+def front_matter(block: CellZooBlock) -> dict[str, Any]:
+    """Hugging Face's standard keys, as they follow from the block, and the block itself."""
+    return {
+        "license": block.license,
+        "library_name": "cellzoo",
+        "pipeline_tag": "other",
+        "tags": [
+            "single-cell",
+            "biology",
+            "onnx",
+            block.task.replace("_", "-"),
+            block.architecture,
+        ],
+        "datasets": sorted({source.accession for source in block.data}),
+        "metrics": sorted({row.metric for row in block.evaluation}),
+        "model-index": to_model_index(block),
+        "cellzoo": block.model_dump(mode="json", exclude_none=False),
+    }
+
+
+def split(text: str, path: str) -> tuple[str, str]:
+    """Front matter and prose of a card's text."""
+    match = _FRONT_MATTER.match(text)
+    if match is None:
+        raise InvalidCard(path, "no front matter between two '---' lines at the top")
+    return match.group(1), match.group(2)
+
+
+def first_problem(error: ValidationError, prefix: str = "") -> str:
+    """The first problem of a validation, as `field.path: what is wrong`."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in (*([prefix] if prefix else []), *problem["loc"]))
+    more = error.error_count() - 1
+    return f"{where}: {problem['msg']}" + (f" (and {more} more)" if more else "")
+
+
+def _yaml() -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        raise MissingExtra("hub", "read or write model cards") from error
+    return yaml
+
+
+def _load_yaml(front: str, path: str) -> dict[str, Any]:
+    yaml = _yaml()
+    try:
+        # Aliases can make a small text expand without bound; no card needs one.
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(front)):
+            raise InvalidCard(path, "YAML aliases are not accepted")
+        matter = yaml.safe_load(front)
+    except yaml.YAMLError as error:
+        raise InvalidCard(path, f"not YAML: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(matter, dict):
+        raise InvalidCard(path, "the front matter is not a mapping")
+    return matter
