@@ -48,4 +48,5 @@ class Block:
 
     def sums(self) -> npt.NDArray[np.float64]:
         """float64 [cells]: the sum of each row."""
-        return np.bincount(self.rows, weights=self.data, minlength=self.cells)
+        sums = np.bincount(self.rows, weights=self.data, minlength=self.cells)
+        return sums.astype(np.float64, copy=False)

@@ -1,0 +1,88 @@
+"""Alignment: from the genes of a file to the vocabulary of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.block import Block, Float32, Int64
+from zoo.card import GeneIdKind
+from zoo.vocabulary import GeneVocabulary
+
+Strings = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where each gene of a file goes in a model's input.
+
+    Attributes
+    ----------
+    column
+        Which of the file's gene columns was matched (`index` or the name of a `var` column).
+    gene_id_kind
+        Which of the vocabulary's ids it was matched by.
+    position
+        int64 [genes of the file]: position in the vocabulary, -1 where the model does not read it.
+    gene_present
+        float32 [genes of the vocabulary]: 1 where the file has the gene.
+    gene_coverage
+        Share of the model that the present genes carry (weights of `genes.tsv`).
+
+    """
+
+    column: str
+    gene_id_kind: GeneIdKind
+    position: Int64
+    gene_present: Float32
+    gene_coverage: float
+
+    @property
+    def shared(self) -> int:
+        """Number of vocabulary genes that the file has."""
+        return int(self.gene_present.sum())
+
+    def counts(self, block: Block) -> Float32:
+        """float32 [cells, genes of the vocabulary]: a block in the order of the vocabulary.
+
+        Entries of one gene that occur twice in a row (a sparse matrix may hold them) are summed.
+        """
+        genes = len(self.gene_present)
+        position = self.position[block.indices]
+        known = position >= 0
+        flat = block.rows[known] * genes + position[known]
+        # bincount sums repeated entries; assignment would keep the last.
+        summed = np.bincount(flat, weights=block.data[known], minlength=block.cells * genes)
+        return summed.astype(np.float32).reshape(block.cells, genes)
+
+
+def align(columns: Mapping[str, Strings], vocabulary: GeneVocabulary) -> Alignment:
+    """Match a file's genes with a vocabulary by the column and id kind that share most genes.
+
+    Parameters
+    ----------
+    columns
+        Candidate names of the file's genes, each str [genes of the file]; the first wins a tie.
+    vocabulary
+        The model's genes.
+
+    """
+    best: Alignment | None = None
+    for column, names in columns.items():
+        for kind in vocabulary.ids:
+            found = _match(column, names, kind, vocabulary)
+            if best is None or found.shared > best.shared:
+                best = found
+    assert best is not None, "a file has at least its index and a vocabulary one id kind"
+    return best
+
+
+def _match(column: str, names: Strings, kind: GeneIdKind, vocabulary: GeneVocabulary) -> Alignment:
+    known = vocabulary.positions[kind]
+    position = np.fromiter((known.get(name, -1) for name in names.tolist()), np.int64, len(names))
+    present = np.zeros(len(vocabulary), dtype=np.float32)
+    present[position[position >= 0]] = 1
+    return Alignment(column, kind, position, present, float(vocabulary.weight @ present))

@@ -1,0 +1,168 @@
+"""The ONNX Runtime session of a model: the one place where onnxruntime is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from zoo.card import CellZooBlock
+from zoo.digest import sha256_of
+from zoo.errors import DeviceUnavailable, InvalidGraph
+
+Device = Literal["auto", "cpu", "cuda"]
+Arrays = dict[str, npt.NDArray[Any]]
+
+_KNOWN_INPUTS = {"counts", "gene_present", "total_counts", "edge_index", "edge_weight"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """A loaded graph.
+
+    Attributes
+    ----------
+    inputs
+        Names of the graph's inputs.
+    device
+        `cpu` or `cuda`: where it really runs.
+    runtime
+        Name and version of the runtime, for the provenance.
+
+    """
+
+    inputs: frozenset[str]
+    device: str
+    runtime: str
+    _session: Any
+
+    @classmethod
+    def open(
+        cls,
+        graph: bytes,
+        *,
+        card: CellZooBlock,
+        genes: bytes,
+        device: Device = "auto",
+        threads: int = 1,
+        on_notice: Callable[[str], None] = lambda sentence: None,
+    ) -> Session:
+        """Load a verified graph and hold it against its card.
+
+        Parameters
+        ----------
+        graph
+            Bytes of `model.onnx`, already verified: what was verified is what is loaded.
+        card
+            The model's card.
+        genes
+            Bytes of `genes.tsv`; their sha256 must be the one in the graph's metadata.
+        device
+            `auto` takes a GPU where one works and says so where it does not.
+        threads
+            Threads inside one operator; the runner parallelises over blocks instead.
+        on_notice
+            Called with a sentence for people.
+
+        Raises
+        ------
+        InvalidGraph
+            If the graph cannot be loaded, or disagrees with card, contract or genes.
+        DeviceUnavailable
+            If `cuda` was asked for and cannot be used.
+
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        providers = _providers(onnxruntime, device, on_notice)
+        try:
+            session = onnxruntime.InferenceSession(graph, options, providers=providers)
+        except Exception as error:  # onnxruntime raises a dozen unrelated classes
+            detail = " ".join(str(error).split())[:300]
+            raise InvalidGraph(card.reference, f"ONNX Runtime says: {detail}") from error
+        running = session.get_providers()[0]
+        if device == "cuda" and running != "CUDAExecutionProvider":
+            raise DeviceUnavailable("cuda", "its libraries could not be loaded (driver or cuDNN)")
+        inputs = frozenset(node.name for node in session.get_inputs())
+        _hold_against_card(session, inputs, card, genes)
+        return cls(
+            inputs=inputs,
+            device="cuda" if running == "CUDAExecutionProvider" else "cpu",
+            runtime=f"onnxruntime {onnxruntime.__version__}",
+            _session=session,
+        )
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: tuple[str, ...]) -> Arrays:
+        """The named outputs for one batch; inputs that the graph does not take are left out."""
+        feed = {name: array for name, array in inputs.items() if name in self.inputs}
+        return dict(zip(outputs, self._session.run(list(outputs), feed), strict=True))
+
+
+def available_threads() -> int:
+    """Processors that this process may use: its affinity, and the container's quota."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = _cgroup_quota()
+    return max(1, min(count or 1, quota) if quota else count or 1)
+
+
+def _cgroup_quota() -> int | None:
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            limit, period = file.read().split()
+        return None if limit == "max" else max(1, round(int(limit) / int(period)))
+    except (OSError, ValueError):
+        return None
+
+
+def _providers(runtime: Any, device: Device, on_notice: Callable[[str], None]) -> list[str]:
+    """The execution providers to ask for, in order."""
+    present = runtime.get_available_providers()
+    if device == "cpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" in present:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    if device == "cuda":
+        raise DeviceUnavailable(
+            "cuda",
+            f"this onnxruntime has no CUDA provider (it has {', '.join(present)}); the GPU build "
+            "is the package onnxruntime-gpu",
+        )
+    if os.path.exists("/proc/driver/nvidia/version"):
+        on_notice("A GPU is here, but this onnxruntime has no CUDA provider: running on the CPU.")
+    return ["CPUExecutionProvider"]
+
+
+def _hold_against_card(
+    session: Any, inputs: frozenset[str], card: CellZooBlock, genes: bytes
+) -> None:
+    """Refuse a graph that disagrees with its card, its genes or the contract."""
+    metadata = session.get_modelmeta().custom_metadata_map
+    expected = {
+        "cellzoo_contract": str(card.contract),
+        "cellzoo_name": card.name,
+        "cellzoo_version": card.version,
+        "cellzoo_genes_sha256": sha256_of(genes),
+    }
+    for key, value in expected.items():
+        if metadata.get(key) != value:
+            raise InvalidGraph(
+                card.reference,
+                f"its metadata says {key} = {metadata.get(key)!r} where {value!r} is expected",
+            )
+    if "counts" not in inputs or inputs - _KNOWN_INPUTS:
+        raise InvalidGraph(card.reference, f"its inputs are {sorted(inputs)}")
+    outputs = {node.name for node in session.get_outputs()}
+    if outputs != set(card.output_names):
+        raise InvalidGraph(
+            card.reference,
+            f"its outputs are {sorted(outputs)}, the card says {sorted(card.output_names)}",
+        )
+    (counts,) = [node for node in session.get_inputs() if node.name == "counts"]
+    if counts.type != "tensor(float)" or counts.shape[1:] != [card.inputs.genes]:
+        raise InvalidGraph(card.reference, f"its input 'counts' is {counts.type} {counts.shape}")
