@@ -14,6 +14,8 @@ from zoo.vocabulary import GeneVocabulary
 
 Strings = npt.NDArray[np.str_]
 
+_ALMOST_ALL = 0.9
+
 
 @dataclass(frozen=True)
 class Alignment:
@@ -60,24 +62,31 @@ class Alignment:
 
 
 def align(columns: Mapping[str, Strings], vocabulary: GeneVocabulary) -> Alignment:
-    """Match a file's genes with a vocabulary by the column and id kind that share most genes.
+    """Match a file's genes with a vocabulary.
+
+    The column and id kind that share most genes win. A column that names each gene once is
+    preferred to one with duplicates as long as it shares almost as many; else the first wins.
 
     Parameters
     ----------
     columns
-        Candidate names of the file's genes, each str [genes of the file]; the first wins a tie.
+        Candidate names of the file's genes, each str [genes of the file].
     vocabulary
         The model's genes.
 
     """
-    best: Alignment | None = None
-    for column, names in columns.items():
-        for kind in vocabulary.ids:
-            found = _match(column, names, kind, vocabulary)
-            if best is None or found.shared > best.shared:
-                best = found
-    assert best is not None, "a file has at least its index and a vocabulary one id kind"
-    return best
+    found = [
+        _match(column, names, kind, vocabulary)
+        for column, names in columns.items()
+        for kind in vocabulary.ids
+    ]
+    most = max(alignment.shared for alignment in found)
+    good = [alignment for alignment in found if alignment.shared >= _ALMOST_ALL * most]
+    for alignment in good:
+        names = columns[alignment.column]
+        if len(np.unique(names)) == len(names):
+            return alignment
+    return max(good, key=lambda alignment: alignment.shared)
 
 
 def _match(column: str, names: Strings, kind: GeneIdKind, vocabulary: GeneVocabulary) -> Alignment:

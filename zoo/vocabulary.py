@@ -80,5 +80,5 @@ class GeneVocabulary:
         """str [genes]: the name that people know best: symbol, marker, else Ensembl id."""
         for kind in ("symbol", "marker", "ensembl_id"):
             if kind in self.ids:
-                return self.ids[kind]  # type: ignore[index]
+                return self.ids[kind]
         raise AssertionError("parse() accepts no vocabulary without ids")

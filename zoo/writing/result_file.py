@@ -1,0 +1,147 @@
+"""A result file: obs, obsm and uns of the annotated cells in AnnData's form, without X.
+
+Results are appended block by block to resizable datasets, so memory does not depend on the number
+of cells. Every other output (table, annotated copy, arrays in Python) is made from this one file,
+which lies in memory where nobody asked for it on disk.
+
+Layout::
+
+    obs/_index            cell names             obs/<column>           numbers
+    obs/<column>/codes    categorical columns    obs/<column>/categories
+    obsm/<key>            [cells, dims]          layers/<output>        [cells, genes], if asked
+    var/                  empty, or the vocabulary where there are layers
+    uns/cellzoo           provenance
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from zoo.writing import elements
+
+_CHUNK_CELLS = 4096
+# One row of a per-gene output is large: fewer rows make a chunk of about 1 MB.
+_CHUNK_BYTES = 1 << 20
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class ResultFile:
+    """An AnnData file under construction; a context manager.
+
+    Parameters
+    ----------
+    path
+        Where it is written; None keeps it in memory.
+    genes
+        Names of the vocabulary's genes where per-gene layers will be written.
+
+    """
+
+    def __init__(self, path: Path | None, genes: npt.NDArray[np.str_] | None = None) -> None:
+        if path is None:
+            self.h5 = h5py.File("results", "w", driver="core", backing_store=False)
+        else:
+            self.h5 = h5py.File(path, "w", libver="latest")
+        elements.set_encoding(self.h5, "anndata", "0.1.0")
+        self._obs = elements.create_frame(self.h5, "obs")
+        for name in ("obsm", "layers", "varm", "obsp", "varp"):
+            elements.set_encoding(self.h5.create_group(name), "dict", "0.1.0")
+        var = elements.create_frame(self.h5, "var")
+        names = np.array([], dtype=object) if genes is None else genes
+        elements.write_strings(var, "_index", names)
+        elements.finish_frame(var, [])
+        self._columns: list[str] = []
+
+    def append(
+        self, cell_names: npt.NDArray[np.str_], columns: Arrays, obsm: Arrays, layers: Arrays
+    ) -> None:
+        """Add consecutive cells.
+
+        Parameters
+        ----------
+        cell_names
+            str [cells].
+        columns
+            Columns of obs, each [cells]; an int32 column becomes categorical when `finish` gives
+            its categories.
+        obsm, layers
+            Arrays [cells, dims].
+
+        """
+        _extend(self._obs, "_index", cell_names.astype(object), "string-array")
+        for name, values in columns.items():
+            _extend(self._obs, name, values, "array")
+            if name not in self._columns:
+                self._columns.append(name)
+        for name, values in obsm.items():
+            _extend(self.h5["obsm"], name, values, "array")
+        for name, values in layers.items():
+            _extend(self.h5["layers"], name, values, "array")
+
+    def add_column(self, name: str, values: npt.NDArray[Any], *, after: str | None = None) -> None:
+        """Add a whole column of obs that is known only at the end."""
+        elements.write_array(self._obs, name, values)
+        place = self._columns.index(after) + 1 if after in self._columns else len(self._columns)
+        self._columns.insert(place, name)
+
+    def finish(
+        self, categories: Mapping[str, Sequence[str]], provenance: Mapping[str, Any]
+    ) -> None:
+        """Turn code columns into categorical ones and write the provenance."""
+        for name, values in categories.items():
+            if name in self._obs:
+                _make_categorical(self._obs, name, values)
+        elements.finish_frame(self._obs, self._columns)
+        uns = self.h5.create_group("uns")
+        elements.set_encoding(uns, "dict", "0.1.0")
+        elements.write_mapping(uns, "cellzoo", provenance)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.h5.close()
+
+
+def _extend(group: h5py.Group, name: str, values: npt.NDArray[Any], encoding: str) -> None:
+    """Append rows to a resizable dataset, which the first call makes."""
+    if name not in group:
+        row_bytes = max(1, values.dtype.itemsize * int(np.prod(values.shape[1:], dtype=np.int64)))
+        rows = max(1, min(_CHUNK_CELLS, _CHUNK_BYTES // row_bytes))
+        dataset = group.create_dataset(
+            name,
+            shape=(0, *values.shape[1:]),
+            maxshape=(None, *values.shape[1:]),
+            chunks=(rows, *values.shape[1:]),
+            dtype=elements.STRING if values.dtype == object else values.dtype,
+            compression="gzip",
+            compression_opts=1,
+        )
+        elements.set_encoding(dataset, encoding, "0.2.0")
+    dataset = group[name]
+    start = dataset.shape[0]
+    dataset.resize(start + len(values), axis=0)
+    dataset[start:] = values
+
+
+def _make_categorical(group: h5py.Group, name: str, categories: Sequence[str]) -> None:
+    """Move a column of codes into a categorical element, without reading it."""
+    group.move(name, f"{name}-codes")
+    column = group.create_group(name)
+    elements.set_encoding(column, "categorical", "0.2.0")
+    column.attrs["ordered"] = False
+    group.move(f"{name}-codes", f"{name}/codes")
+    elements.write_strings(column, "categories", np.array(list(categories), dtype=object))
