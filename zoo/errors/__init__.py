@@ -14,10 +14,12 @@ from zoo.errors.base import (
     ZooError,
 )
 from zoo.errors.command import (
+    CacheUnwritable,
     ConflictingOptions,
     DeviceUnavailable,
     DiskFull,
     MissingExtra,
+    NoCheckout,
     OutputExists,
     OutputIsInput,
     OutputUnwritable,
@@ -60,6 +62,7 @@ from zoo.errors.model import (
     LowGeneCoverage,
     MalformedReference,
     NotCached,
+    NotInCache,
     ParityFailed,
     RegistryOutOfDate,
     UnknownModel,
@@ -72,6 +75,7 @@ from zoo.errors.model import (
 
 __all__ = [
     "CacheDamaged",
+    "CacheUnwritable",
     "CheckFailed",
     "ConflictingOptions",
     "CorruptMatrix",
@@ -98,6 +102,7 @@ __all__ = [
     "MixedValueKinds",
     "NegativeValues",
     "NoCells",
+    "NoCheckout",
     "NoGenes",
     "NoSharedGenes",
     "NoValues",
@@ -105,6 +110,7 @@ __all__ = [
     "NotFinite",
     "NotFound",
     "NotHdf5",
+    "NotInCache",
     "OnlyEmptyCells",
     "OutOfScope",
     "OutputError",

@@ -69,6 +69,19 @@ class ConflictingOptions(UsageError):
         super().__init__(f"Contradicting options: {detail}.", "Leave one of them out.")
 
 
+class NoCheckout(UsageError):
+    """A command that works on `cards/` was run where there is none."""
+
+    example = {"root": "/home/me"}
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        super().__init__(
+            f"{root!r} is no checkout of CellZoo: it has no folder 'cards'.",
+            "Run it in a checkout, or name one with --root.",
+        )
+
+
 class OutputExists(OutputError):
     """The output file is already there."""
 
@@ -113,10 +126,23 @@ class DiskFull(OutputError):
 
     example = {"path": "out.h5ad", "free": 4096}
 
-    def __init__(self, path: str, free: int) -> None:
-        self.path, self.free = path, free
+    def __init__(self, path: str, free: int, option: str = "-o") -> None:
+        self.path, self.free, self.option = path, free, option
         super().__init__(
             f"The disk is full while writing {path!r} ({free:,} bytes free). The part that was "
             "written is removed.",
-            "Free some space, or write to another disk with -o.",
+            f"Free some space, or write to another disk with {option}.",
+        )
+
+
+class CacheUnwritable(OutputError):
+    """The cache's folder cannot be made or written to."""
+
+    example = {"path": "/home/me/.cache/cellzoo", "reason": "Permission denied"}
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"Cannot write into the cache {path!r}: {reason}.",
+            "Let ZOO_CACHE name a folder that you may write to, e.g. ZOO_CACHE=/scratch/$USER/zoo.",
         )

@@ -47,6 +47,19 @@ class MalformedReference(NotFound):
         )
 
 
+class NotInCache(NotFound):
+    """The cache holds no such model."""
+
+    example = {"reference": "pbmc-celltype", "present": ["spot-domains@1.0.0"]}
+
+    def __init__(self, reference: str, present: Sequence[str]) -> None:
+        self.reference, self.present = reference, tuple(present)
+        super().__init__(
+            f"{reference!r} is not in the cache.",
+            f"It holds: {', '.join(present) or 'nothing'}.",
+        )
+
+
 # -- trusting ------------------------------------------------------------------------------------
 
 
