@@ -1,0 +1,135 @@
+"""Calibration, conformal p-values and out-of-distribution scores as one module of the graph.
+
+A file that lacks genes makes every embedding less certain, so each table exists once per coverage
+level, and the graph takes the level nearest (in the logarithm) to the weighted gene coverage.
+
+    prob         softmax(logits / T)
+    s_k          log odds against class k: logsumexp_{j≠k}(logits_j) − logits_k
+    conformal_p  (1 + #{calibration cells of class k with a score ≥ s_k}) / (n_k + 1)
+    d            min_k ‖(e − c_k) L‖ / r_k: distance to the nearest class centre
+    ood_z        (log d − mean) / sd of the calibration cells
+    ood_p        (1 + #{calibration cells with a distance ≥ d}) / (n + 1)
+
+Vovk's Mondrian conformal prediction; Lee et al. 2018 for the Mahalanobis distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from converters.celltype.network import CellTypeNetwork
+
+OUTPUTS = ("label", "prob", "conformal_p", "in_set", "ood_z", "ood_p", "embedding")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What calibration measured, by coverage level.
+
+    Attributes
+    ----------
+    levels
+        [levels]: weighted gene coverage of each level.
+    temperature
+        [levels].
+    scores
+        [levels, classes, table]: sorted calibration scores, padded with -inf.
+    score_counts
+        [levels, classes]: number of scores that are not padding.
+    centers, whitening, radius
+        [levels, classes, dims], [levels, dims, dims], [levels, classes].
+    distances
+        [levels, table]: sorted log distances of the calibration cells, padded with -inf.
+    distance_counts
+        [levels]: number of distances that are not padding.
+    distance_mean, distance_sd
+        [levels].
+
+    """
+
+    levels: Tensor
+    temperature: Tensor
+    scores: Tensor
+    score_counts: Tensor
+    centers: Tensor
+    whitening: Tensor
+    radius: Tensor
+    distances: Tensor
+    distance_counts: Tensor
+    distance_mean: Tensor
+    distance_sd: Tensor
+
+
+class Confidence(nn.Module):
+    """Tables of one model and how to read them."""
+
+    def __init__(self, tables: Tables, gene_weight: Tensor, alpha: float) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.register_buffer("gene_weight", gene_weight)
+        for name, value in vars(tables).items():
+            self.register_buffer(name, value)
+        classes = tables.scores.shape[1]
+        self.register_buffer("itself", torch.eye(classes) * 1e9)
+
+    def level(self, present: Tensor) -> Tensor:
+        """int64 [1]: the coverage level nearest to the coverage of the genes that are present."""
+        coverage = (present * self.gene_weight).sum().clamp(min=1e-6)
+        gap = (torch.log(self.levels) - torch.log(coverage)).abs()
+        return gap.argmin(dim=0, keepdim=True)
+
+    def forward(self, logits: Tensor, embedding: Tensor, present: Tensor) -> tuple[Tensor, ...]:
+        """`prob`, `conformal_p`, `in_set`, `ood_z`, `ood_p` of cells with these genes."""
+        level = self.level(present)
+        prob = torch.softmax(logits / self.temperature[level], dim=1)
+        p = conformal_p(
+            log_odds_against(logits, self.itself), self.scores[level], self.score_counts[level]
+        )
+        distance = log_distance(
+            embedding, self.centers[level], self.whitening[level], self.radius[level]
+        )
+        ood_z = (distance - self.distance_mean[level]) / self.distance_sd[level]
+        table = self.distances[level]  # (1, table)
+        above = (table >= distance[:, None]).float().sum(dim=1)
+        return prob, p, p > self.alpha, ood_z, (above + 1) / (self.distance_counts[level] + 1)
+
+
+def log_odds_against(logits: Tensor, itself: Tensor) -> Tensor:
+    """[cells, classes]: log odds that a cell is any other class; large = unlike the class.
+
+    Unlike 1 - prob, it does not round to 0 for sure cells, so no ties arise.
+    """
+    others = logits[:, None, :] - itself  # (cells, class, other); the class itself at -1e9
+    return torch.logsumexp(others, dim=2) - logits
+
+
+def conformal_p(score: Tensor, table: Tensor, count: Tensor) -> Tensor:
+    """p-values [cells, classes] of scores, from a table [1, classes, table] and counts."""
+    at_least = (table >= score[:, :, None]).float().sum(dim=2)
+    return (at_least + 1) / (count + 1)
+
+
+def log_distance(e: Tensor, centers: Tensor, whitening: Tensor, radius: Tensor) -> Tensor:
+    """[cells]: log of the Mahalanobis distance to the nearest class, in the class's own radii."""
+    offset = e @ whitening[0] - (centers[0] @ whitening[0])[:, None, :]  # (classes, cells, dims)
+    square = (offset**2).sum(dim=2)  # (classes, cells)
+    scaled = square / radius[0][:, None] ** 2
+    return 0.5 * torch.log(scaled.amin(dim=0) + 1e-12)
+
+
+class CellTypeModel(nn.Module):
+    """The whole graph: counts to every output of the contract."""
+
+    def __init__(self, network: CellTypeNetwork, confidence: Confidence) -> None:
+        super().__init__()
+        self.network = network
+        self.confidence = confidence
+
+    def forward(self, counts: Tensor, gene_present: Tensor) -> tuple[Tensor, ...]:
+        """All of `OUTPUTS`, in their order."""
+        logits, embedding = self.network(counts, gene_present)
+        prob, p, in_set, ood_z, ood_p = self.confidence(logits, embedding, gene_present)
+        return logits.argmax(dim=1), prob, p, in_set, ood_z, ood_p, embedding

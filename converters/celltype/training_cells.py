@@ -1,0 +1,107 @@
+"""The cells of pbmc3k as this recipe uses them: corrected labels, chosen genes, three parts."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.celltype.recipe import LABELS, Recipe
+from converters.datasets import NO_COUNTERPART, PBMC3K, Cells, Flags, Strings, read
+from converters.vocabulary import Float32, Int64, excluded_genes, variable_genes
+
+MITOCHONDRIAL = ("MT-",)
+
+
+@dataclass(frozen=True)
+class TrainingCells:
+    """pbmc3k in the order of the vocabulary.
+
+    Attributes
+    ----------
+    cells
+        Labelled cells with all genes of the file.
+    genes
+        int64 [vocabulary]: columns of `cells` that the model reads.
+    label
+        int64 [cells]: corrected label, an index into `LABELS`.
+    published
+        int64 [cells]: label as published.
+    part
+        str [cells]: `train`, `calibration` or `test`.
+
+    """
+
+    cells: Cells
+    genes: Int64
+    label: Int64
+    published: Int64
+    part: Strings
+
+    def counts(self, part: str) -> Float32:
+        """float32 [cells of the part, vocabulary]."""
+        return self.cells.counts[self.part == part][:, self.genes].toarray().astype(np.float32)
+
+    def labels(self, part: str) -> Int64:
+        """int64 [cells of the part]: corrected labels."""
+        return self.label[self.part == part]
+
+    @property
+    def symbols(self) -> Strings:
+        """str [vocabulary]."""
+        return self.cells.symbols[self.genes]
+
+    @property
+    def gene_ids(self) -> Strings:
+        """str [vocabulary]: Ensembl ids."""
+        assert self.cells.gene_ids is not None
+        return self.cells.gene_ids[self.genes]
+
+
+def load(folder: Path, recipe: Recipe, seed: int) -> TrainingCells:
+    """Read pbmc3k, leave out the unassigned cells, correct labels, split and choose the genes."""
+    cells = read(PBMC3K, folder)
+    cells = cells.where(cells.labels != NO_COUNTERPART)
+    published = np.array([LABELS.index(name) for name in cells.labels.tolist()])
+    label = np.where(mislabelled_cd8(cells), LABELS.index("CD8 T cells"), published)
+    part = split(published, recipe, seed)
+    excluded = excluded_genes(cells.symbols, state_genes(), MITOCHONDRIAL)
+    genes = variable_genes(
+        cells.counts[part == "train"],
+        genes=recipe.genes,
+        min_cells=recipe.min_cells,
+        excluded=excluded,
+    )
+    return TrainingCells(cells, genes, label, published, part)
+
+
+def mislabelled_cd8(cells: Cells) -> Flags:
+    """bool [cells]: published as CD4 T cells, with CD8A or CD8B molecules and none of CD4.
+
+    The published labels are annotated clusters, and naive CD8 T cells cluster with naive CD4 T
+    cells: 211 of 1144 "CD4" cells show CD8 RNA and no CD4 RNA. The two are exclusive in blood.
+    """
+    cd8 = cells.gene("CD8A") + cells.gene("CD8B") > 0
+    return (cells.labels == "CD4 T cells") & cd8 & (cells.gene("CD4") == 0)
+
+
+def split(labels: Int64, recipe: Recipe, seed: int) -> Strings:
+    """str [cells]: the part of each cell, drawn within each class."""
+    rng = np.random.default_rng(seed)
+    part = np.full(len(labels), "train", dtype="<U11")
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        first = round(len(members) * recipe.train_share)
+        second = round(len(members) * (recipe.train_share + recipe.calibration_share))
+        part[members[first:second]] = "calibration"
+        part[members[second:]] = "test"
+    return part
+
+
+def state_genes() -> npt.NDArray[np.str_]:
+    """Symbols of genes that tell a cell's state or donor rather than its type."""
+    with (Path(__file__).parent / "state_genes.tsv").open(encoding="utf-8") as file:
+        return np.array([row["symbol"] for row in csv.DictReader(file, delimiter="\t")])
