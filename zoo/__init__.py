@@ -14,6 +14,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from zoo.version import __version__
+
 # ONNX Runtime's telemetry is on by default on Linux and writes into the home folder; it reads this
 # variable when it is first imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from zoo.errors import ZooError
     from zoo.model import Model, load
     from zoo.predictions import Predictions
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Model": "zoo.model",

@@ -193,6 +193,14 @@ def organism_findings(path: str, card: CellZooBlock, evidence: OrganismEvidence)
     return [Finding("green", "organism", f"{evidence.organism}: {evidence.sentence}.")]
 
 
+def described_organism(evidence: OrganismEvidence) -> list[Finding]:
+    """A finding about the organism where there is no card to hold it against."""
+    if evidence.organism is None:
+        hint = "Say it in the file: uns['organism'] = 'Homo sapiens'."
+        return [Finding("yellow", "organism", f"Not known: {evidence.sentence}.", hint)]
+    return [Finding("green", "organism", f"{evidence.organism}: {evidence.sentence}.")]
+
+
 def coverage_findings(
     path: str, card: CellZooBlock, alignment: Alignment, names: Strings, vocabulary: GeneVocabulary
 ) -> list[Finding]:

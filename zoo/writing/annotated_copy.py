@@ -8,8 +8,8 @@ import h5py
 
 from zoo.errors import UnsupportedEncoding
 from zoo.writing import elements
-from zoo.writing.result_reader import ResultReader
 from zoo.writing.destination import destination
+from zoo.writing.result_reader import ResultReader
 
 
 def key_prefix(name: str) -> str:

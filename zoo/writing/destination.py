@@ -31,7 +31,7 @@ def ensure_writable(path: Path, *, overwrite: bool) -> None:
     if not path.parent.is_dir():
         raise OutputUnwritable(str(path), f"there is no folder {str(path.parent)!r}")
     probe = staging_path(path)
-    with _as_output_errors(path):
+    with output_errors(path):
         probe.touch()
         probe.unlink()
 
@@ -48,7 +48,7 @@ def destination(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     """
     ensure_writable(path, overwrite=overwrite)
-    with _as_output_errors(path), staged(path) as staging:
+    with output_errors(path), staged(path) as staging:
         yield staging
         with staging.open("rb+") as file:
             os.fsync(file.fileno())
@@ -57,7 +57,7 @@ def destination(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _as_output_errors(path: Path) -> Iterator[None]:
+def output_errors(path: Path) -> Iterator[None]:
     """Turn the operating system's errors about writing into ours."""
     try:
         yield

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import MissingExtra
-from zoo.writing.result_reader import ResultReader, provenance_json
 from zoo.writing.destination import destination
+from zoo.writing.result_reader import ResultReader, provenance_json
 
 
 def write_csv(result: ResultReader, path: Path, *, overwrite: bool) -> list[Path]:
@@ -22,7 +22,7 @@ def write_csv(result: ResultReader, path: Path, *, overwrite: bool) -> list[Path
     OutputExists, OutputUnwritable, DiskFull
 
     """
-    provenance = path.with_name(f"{path.name}.json")
+    provenance = provenance_path(path)
     with (
         destination(provenance, overwrite=overwrite) as staged_provenance,
         destination(path, overwrite=overwrite) as staging,
@@ -35,6 +35,11 @@ def write_csv(result: ResultReader, path: Path, *, overwrite: bool) -> list[Path
             cells = [names.tolist(), *(_as_text(values) for values in columns.values())]
             writer.writerows(zip(*cells, strict=True))
     return [path, provenance]
+
+
+def provenance_path(path: Path) -> Path:
+    """Where the provenance of a CSV file lies."""
+    return path.with_name(f"{path.name}.json")
 
 
 def write_parquet(result: ResultReader, path: Path, *, overwrite: bool) -> list[Path]:

@@ -1,0 +1,23 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import click
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
+)
+offline_option = click.option(
+    "--offline", is_flag=True, help="Use no network: only the cache and what ships with CellZoo."
+)
+source_option = click.option(
+    "--source",
+    metavar="MATRIX",
+    help="The matrix to read: X, raw/X or layers/NAME. Default: the first that holds counts.",
+)
+value_kind_option = click.option(
+    "--value-kind",
+    type=click.Choice(["counts", "log_normalized", "intensity"]),
+    help="What the values are, where you know better than the evidence; marked in the result.",
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")

@@ -1,0 +1,159 @@
+"""`zoo run`: a model on a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli import output
+from zoo.cli.options import json_option, offline_option, source_option, value_kind_option
+
+if TYPE_CHECKING:
+    from zoo.runner import RunReport
+
+
+@click.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=str))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="OUT",
+    help="Results alone: .h5ad, .csv or .parquet. Default: <file stem>.<model>.h5ad here.",
+)  # fmt: skip
+@click.option(
+    "--into", type=click.Path(path_type=Path), metavar="COPY.h5ad",
+    help="A full copy of the input with the results added under the model's name.",
+)  # fmt: skip
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="Where to run; auto takes a GPU that works.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 1024), help="Blocks worked on side by side.")
+@click.option(
+    "--batch-size", type=click.IntRange(1, 65536), default=512, show_default=True,
+    help="Cells in one block; memory grows with it.",
+)  # fmt: skip
+@click.option("--groups", metavar="COLUMN", help="A column of obs whose groups get one call each.")
+@click.option(
+    "--outputs", multiple=True, metavar="NAME",
+    help="Also write this output of the model, e.g. prob; repeat, or join with commas.",
+)  # fmt: skip
+@source_option
+@value_kind_option
+@click.option("--force", is_flag=True, help="Run outside the model's scope; the result is marked.")
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@click.option("--allow-duplicate-cells", is_flag=True, help="Accept repeated cell names.")
+@click.option("--full-digest", is_flag=True, help="Add the sha256 of the whole input file.")
+@offline_option
+@json_option
+def run(
+    name: str,
+    file: str,
+    output: Path | None,
+    into: Path | None,
+    overwrite: bool,
+    offline: bool,
+    as_json: bool,
+    outputs: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Run the model NAME on FILE.
+
+    FILE is an .h5ad, a .zarr, a Cell Ranger .h5 or a folder with matrix.mtx(.gz). Each cell gets a
+    label, a call, a probability, a conformal p-value and a verdict (in, borderline or out).
+    """
+    from zoo import runner
+    from zoo.parts import ModelParts
+    from zoo.pull import pull
+    from zoo.settings import Settings
+    from zoo.writing.annotated_copy import key_prefix
+    from zoo.writing.outputs import Outputs
+
+    settings = Settings.read(offline=offline)
+    parts = ModelParts.of(pull(name, settings=settings, on_notice=_notice))
+    if output is None and into is None:
+        output = Path(f"{_stem(file)}.{parts.card.name}.h5ad")
+    wanted = tuple(part for entry in outputs for part in entry.split(",") if part)
+    with _watch(quiet=as_json) as watch:
+        report = runner.run(
+            parts,
+            file,
+            Outputs(output, into, key_prefix(parts.card.name), overwrite),
+            runner.RunOptions(outputs=wanted, **options),
+            watch,
+        )
+    if as_json:
+        _print_json(report)
+    else:
+        _print_report(report)
+
+
+def _stem(file: str) -> str:
+    """The input's name without what says its format."""
+    name = Path(file).resolve().name
+    for suffix in (".h5ad", ".zarr", ".h5", ".hdf5"):
+        name = name.removesuffix(suffix)
+    return name or "result"
+
+
+def _notice(sentence: str) -> None:
+    click.echo(f"Note: {output.plain(sentence)}", err=True)
+
+
+def _watch(*, quiet: bool) -> Any:
+    """A context manager that gives a `Watch`: a progress bar on a terminal, else silence."""
+    from zoo.cli.progress import watching
+
+    return watching(show=sys.stderr.isatty() and not quiet, notice=_notice)
+
+
+def _print_json(report: RunReport) -> None:
+    facts, summary = report.provenance, report.summary
+    output.print_json(
+        {
+            "model": facts["model"],
+            "version": facts["version"],
+            "cells": summary.cells,
+            "seconds": facts["seconds"],
+            "gene_coverage": facts["gene_coverage"],
+            "verdicts": dict(summary.verdicts),
+            "labels": dict(summary.labels),
+            "calls": {line.call: line.cells for line in summary.calls},
+            "outputs": [str(path) for path in report.outputs],
+        }
+    )
+
+
+def _print_report(report: RunReport) -> None:
+    facts, summary = report.provenance, report.summary
+    output.print_table(
+        f"{facts['model']}@{facts['version']} on {facts['input']}",
+        ("call", "cells", "share", "median probability", "in", "borderline", "out"),
+        [
+            (
+                line.call,
+                f"{line.cells:,}",
+                f"{line.share:.1%}",
+                f"{line.median_prob:.2f}",
+                *(f"{line.verdicts[verdict]:,}" for verdict in ("in", "borderline", "out")),
+            )
+            for line in summary.calls
+        ],
+    )
+    click.echo(
+        f"{summary.cells:,} cells in {facts['seconds']:.1f} s on {facts['device']}; gene coverage "
+        f"{facts['gene_coverage']:.0%}; values from {facts['source']} ({facts['value_kind']})."
+    )
+    if "scope_share" in facts:
+        low, high = facts["scope_interval_low"], facts["scope_interval_high"]
+        click.echo(
+            f"Unlike the training cells (ood_p < {facts['scope_nominal']:g}): "
+            f"{facts['scope_share']:.1%} of cells [{low:.1%}, {high:.1%}], expected "
+            f"{facts['scope_nominal']:.0%}: data set verdict '{facts['scope_verdict']}'."
+        )
+    if facts["forced"]:
+        click.echo("Forced: this data is outside the model's scope; the result is marked so.")
+    for path in report.outputs:
+        click.echo(f"Wrote {path}")

@@ -1,0 +1,160 @@
+"""Inference on one block: values → vocabulary → graph → calls and verdicts, as columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo import confidence
+from zoo.alignment import Alignment
+from zoo.block import Block
+from zoo.confidence import CallTable
+from zoo.labels import LabelTable
+from zoo.parts import ModelParts
+from zoo.session import Session
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+PER_CELL = ("ood_z", "ood_p", "cluster", "cluster_distance", "recon_error", "ref_distance")
+PER_GENE = frozenset({"imputed", "predicted", "mean", "dispersion", "dropout_prob", "attribution"})
+CLASSIFIER = ("label", "prob", "conformal_p", "in_set")
+
+
+@dataclass(frozen=True)
+class BlockResult:
+    """What was found for consecutive cells.
+
+    Attributes
+    ----------
+    columns
+        Columns of obs, each [cells]; labels, calls and verdicts as int32 codes.
+    obsm, layers
+        Arrays [cells, dims] and [cells, genes of the vocabulary].
+    outputs
+        The graph's outputs as they came.
+
+    """
+
+    columns: Arrays
+    obsm: Arrays
+    layers: Arrays
+    outputs: Arrays
+    nonzero_cells: int
+    unusual_cells: int
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A loaded model with the alignment of one file.
+
+    Attributes
+    ----------
+    extra
+        Outputs beyond the usual ones that were asked for.
+    forced
+        Whether the data is outside the model's scope: every cell is marked in the column `forced`,
+        and no verdict is better than `borderline`.
+
+    """
+
+    parts: ModelParts
+    session: Session
+    alignment: Alignment
+    extra: frozenset[str]
+    forced: bool = False
+    calls: CallTable = field(init=False)
+
+    def __post_init__(self) -> None:
+        labels = self.parts.labels or LabelTable((), ())
+        object.__setattr__(self, "calls", CallTable(labels))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The graph's outputs that are computed: all but per-gene ones nobody asked for."""
+        names = self.parts.card.output_names
+        return tuple(name for name in names if name not in PER_GENE or name in self.extra)
+
+    def predict(self, block: Block) -> tuple[Arrays, npt.NDArray[np.float32]]:
+        """The graph's outputs for a block of counts, and each cell's counts in the vocabulary.
+
+        This part is free of shared state: blocks may be predicted side by side.
+        """
+        counts = self.alignment.counts(block)
+        inputs = {
+            "counts": counts,
+            "gene_present": self.alignment.gene_present,
+            "total_counts": block.sums().astype(np.float32)[:, None],
+        }
+        return self.session.run(inputs, self.outputs), counts.sum(axis=1)
+
+    def judge(self, outputs: Arrays, vocabulary_counts: npt.NDArray[np.float32]) -> BlockResult:
+        """Labels, calls and verdicts for predicted cells, in the names of the results."""
+        card = self.parts.card
+        verdict = confidence.verdicts(outputs, vocabulary_counts, card.thresholds)
+        columns: Arrays = {}
+        if self.forced:
+            verdict = np.maximum(verdict, np.int8(confidence.BORDERLINE))
+        if "label" in outputs:
+            columns |= self._classifier_columns(outputs, verdict)
+        columns |= {name: outputs[name] for name in PER_CELL if name in outputs}
+        columns["verdict"] = verdict.astype(np.int32)
+        if self.forced:
+            columns["forced"] = np.ones(len(verdict), dtype=bool)
+        obsm = {name: outputs[name] for name in self.extra & {"prob", "conformal_p", "in_set"}}
+        obsm |= {name: outputs[name] for name in ("mask", "pathway_attention") if name in outputs}
+        if "embedding" in outputs:
+            obsm = {"X_embedding": outputs["embedding"], **obsm}
+        return BlockResult(
+            columns=columns,
+            obsm=obsm,
+            layers={name: outputs[name] for name in PER_GENE if name in outputs},
+            outputs=outputs,
+            nonzero_cells=int((vocabulary_counts > 0).sum()),
+            unusual_cells=self._unusual(outputs),
+        )
+
+    def categories(self) -> dict[str, list[str]]:
+        """Categories of the coded columns, after the last block."""
+        categories = {"verdict": list(confidence.VERDICTS)}
+        if self.parts.labels is not None:
+            ids, _ = _unique_ids([term.id for term in self.parts.labels.labels])
+            call_ids, _ = _unique_ids([term.id for term in self.calls.terms])
+            categories |= {
+                "label": list(self.parts.labels.names),
+                "label_id": ids,
+                "call": [term.name for term in self.calls.terms],
+                "call_id": call_ids,
+                "group_call": list(self.parts.labels.names),
+            }
+        return categories
+
+    def _classifier_columns(self, outputs: Arrays, verdict: npt.NDArray[np.int8]) -> Arrays:
+        assert self.parts.labels is not None, "the parts of a classifier have labels"
+        label = outputs["label"]
+        rows = np.arange(len(label))
+        _, id_of_label = _unique_ids([term.id for term in self.parts.labels.labels])
+        columns: Arrays = {"label": label.astype(np.int32), "label_id": id_of_label[label]}
+        if "in_set" in outputs:
+            columns["call"] = self.calls.calls(outputs["in_set"], verdict)
+            _, id_of_call = _unique_ids([term.id for term in self.calls.terms])
+            columns["call_id"] = id_of_call[columns["call"]]
+        for name in ("prob", "conformal_p"):
+            if name in outputs:
+                columns[name] = outputs[name][rows, label]
+        if "in_set" in outputs:
+            columns["set_size"] = outputs["in_set"].sum(axis=1).astype(np.int32)
+        return columns
+
+    def _unusual(self, outputs: Arrays) -> int:
+        if "ood_p" not in outputs:
+            return 0
+        return int((outputs["ood_p"] < self.parts.card.thresholds.ood_borderline).sum())
+
+
+def _unique_ids(ids: list[str]) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Distinct ids in order of appearance, and for each given id its place among them."""
+    distinct = list(dict.fromkeys(ids))
+    return distinct, np.array([distinct.index(id_) for id_ in ids], dtype=np.int32)

@@ -1,0 +1,87 @@
+"""Provenance: what a result was made from, with what, and how to make it again."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from zoo.confidence import ScopeShare
+from zoo.examination import Examination
+from zoo.parts import ModelParts
+from zoo.reading import Dataset
+from zoo.version import __version__
+
+
+def provenance(
+    parts: ModelParts,
+    dataset: Dataset,
+    examination: Examination,
+    *,
+    scope: ScopeShare | None,
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """What `uns['cellzoo']` of a result holds.
+
+    Parameters
+    ----------
+    scope
+        Share of unusual cells, for models with `ood_p`.
+    facts
+        What only the run knows: runtime, device, seconds, digests, command, …
+
+    """
+    card, alignment, evidence = parts.card, examination.alignment, examination.evidence
+    assert alignment is not None, "provenance is of a run, and a run aligns"
+    assert evidence is not None, "provenance is of a run, and a run knows its value kind"
+    return {
+        "model": card.name,
+        "version": card.version,
+        "digest": parts.digest,
+        "origin": parts.origin,
+        "card_version": card.card_version,
+        "contract": card.contract,
+        "summary": card.summary,
+        "task": card.task,
+        "organism": card.inputs.organism,
+        "license": card.license,
+        "thresholds": {
+            **card.thresholds.model_dump(),
+            **({"alpha": card.calibration.alpha} if card.calibration else {}),
+        },
+        "input": dataset.path,
+        "input_format": dataset.file_format,
+        "source": examination.source,
+        "cells": dataset.cells,
+        "value_kind": evidence.value_kind,
+        "value_kind_evidence": evidence.sentence(),
+        "gene_column": alignment.column,
+        "gene_id_kind": alignment.gene_id_kind,
+        "gene_coverage": alignment.gene_coverage,
+        "genes_shared": alignment.shared,
+        "genes": len(parts.vocabulary),
+        "findings": json.dumps([finding.as_json() for finding in examination.findings]),
+        **_scope(scope),
+        "zoo_version": __version__,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **facts,
+    }
+
+
+def command(parts: ModelParts, path: str, flags: Sequence[str]) -> str:
+    """The command line that repeats a run with the model's version pinned."""
+    return shlex.join(["zoo", "run", parts.card.reference, path, *flags])
+
+
+def _scope(scope: ScopeShare | None) -> dict[str, Any]:
+    if scope is None:
+        return {}
+    return {
+        "scope_verdict": scope.verdict,
+        "scope_share": scope.share,
+        "scope_nominal": scope.nominal,
+        "scope_interval_low": scope.interval[0],
+        "scope_interval_high": scope.interval[1],
+    }

@@ -1,0 +1,268 @@
+"""The runner: the life of a cell, from a file's counts to a result with its provenance.
+
+    pull → read → check → align → session → predictions → write
+
+Memory depends on the block size and the model, not on the number of cells. The runner never trains
+and never clusters.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo import provenance
+from zoo.card import ValueKind
+from zoo.confidence import GroupVote, scope_share
+from zoo.count_stream import CountStream
+from zoo.digest import sha256_of_file
+from zoo.errors import OnlyEmptyCells, UnknownOutputs
+from zoo.examination import Examination, examine
+from zoo.inference import PER_GENE, Inference
+from zoo.ordered import ordered_map
+from zoo.parts import ModelParts
+from zoo.predictions import Predictions, Summary
+from zoo.reading import Dataset, open_dataset
+from zoo.session import Device, Session, available_threads
+from zoo.validation import raise_first
+from zoo.writing.outputs import Outputs
+from zoo.writing.result_file import ResultFile
+from zoo.writing.result_reader import ResultReader
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+DEFAULT_BATCH_SIZE = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a run is done.
+
+    Attributes
+    ----------
+    device
+        `auto`, `cpu` or `cuda`.
+    threads
+        Blocks that are worked on side by side; None takes what this process may use.
+    batch_size
+        Cells in one block.
+    groups
+        A column of obs whose groups get one call each.
+    outputs
+        Outputs to write beyond the usual columns: `prob`, `conformal_p`, `in_set`, per-gene ones.
+    source
+        The matrix to read; None takes the first with counts.
+    value_kind
+        What the values are, where the evidence should be overruled.
+    force
+        Run outside the model's scope; the result is marked.
+    full_digest
+        Put the sha256 of the whole file into the provenance.
+
+    """
+
+    device: Device = "auto"
+    threads: int | None = None
+    batch_size: int = DEFAULT_BATCH_SIZE
+    groups: str | None = None
+    outputs: tuple[str, ...] = ()
+    source: str | None = None
+    value_kind: ValueKind | None = None
+    force: bool = False
+    allow_duplicate_cells: bool = False
+    full_digest: bool = False
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Where a run tells how it goes: `progress(cells done, cells)` and `notice(sentence)`."""
+
+    progress: Callable[[int, int], None] = lambda done, total: None
+    notice: Callable[[str], None] = lambda sentence: None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run did: its provenance, its summary and the files that it wrote."""
+
+    provenance: dict[str, Any]
+    summary: Summary
+    outputs: list[Path] = field(default_factory=list)
+
+
+SILENT = Watch()
+
+
+def run(
+    parts: ModelParts,
+    source: str,
+    outputs: Outputs,
+    options: RunOptions = RunOptions(),
+    watch: Watch = SILENT,
+) -> RunReport:
+    """Run a model on a file and write what was asked for; all of it appears, or nothing.
+
+    Raises
+    ------
+    UsageError, DataError, IntegrityError, OutOfScope, OutputError
+
+    """
+    with open_dataset(source) as dataset, ExitStack() as stack:
+        outputs.ensure_writable(dataset)
+        staging = stack.enter_context(outputs.result_path())
+        result = stack.enter_context(ResultFile(staging, _layer_genes(parts, options)))
+        infer(parts, dataset, result, options, watch)
+        reader = ResultReader(result.h5)
+        written = outputs.write(reader, dataset)
+        return RunReport(reader.provenance, reader.summary(), written)
+
+
+def predict(
+    parts: ModelParts,
+    source: str | PathLike[str] | AnnData,
+    options: RunOptions = RunOptions(),
+    watch: Watch = SILENT,
+) -> Predictions:
+    """Run a model on a file or on an AnnData in memory; the predictions stay in memory.
+
+    Raises
+    ------
+    UsageError, DataError, IntegrityError, OutOfScope
+
+    """
+    with (
+        open_dataset(source) as dataset,
+        ResultFile(None, _layer_genes(parts, options)) as result,
+    ):
+        infer(parts, dataset, result, options, watch)
+        return ResultReader(result.h5).predictions()
+
+
+def infer(
+    parts: ModelParts, dataset: Dataset, result: ResultFile, options: RunOptions, watch: Watch
+) -> None:
+    """Run a model on an open data set, block by block, into an open result file."""
+    started = time.monotonic()
+    _ensure_outputs(parts, options)
+
+    # check and align
+    examination = examine(
+        dataset,
+        parts,
+        source=options.source,
+        value_kind=options.value_kind,
+        unique_cells=not options.allow_duplicate_cells,
+    )
+    forced = raise_first(examination.findings, force=options.force)
+    vote = _group_vote(parts, dataset, options)
+
+    # read → session → predictions → write, a few blocks under way at a time
+    inference = _open_inference(parts, examination, options, watch, forced=forced)
+    stream = _open_stream(dataset, examination)
+    unusual = 0
+    for block, (outputs, counts) in ordered_map(
+        inference.predict,
+        stream.blocks(options.batch_size),
+        workers=options.threads or available_threads(),
+    ):
+        judged = inference.judge(outputs, counts)
+        stop = block.start + block.cells
+        names = dataset.cell_names(block.start, stop)
+        result.append(names, judged.columns, judged.obsm, judged.layers)
+        if vote is not None:
+            vote.add(block.start, outputs["prob"], outputs["label"])
+        unusual += judged.unusual_cells
+        watch.progress(stop, dataset.cells)
+
+    if stream.nonzero_cells == 0:
+        raise OnlyEmptyCells(dataset.path, examination.source, dataset.cells)
+    if vote is not None:
+        call, agreement = vote.result()
+        result.add_column("group_call", call, after="call_id")
+        result.add_column("group_agreement", agreement, after="group_call")
+    scope = None
+    if "ood_p" in parts.card.output_names:
+        scope = scope_share(unusual, dataset.cells, parts.card.thresholds.ood_borderline)
+    facts = {
+        "runtime": inference.session.runtime,
+        "device": inference.session.device,
+        "input_digest": stream.digest.hexdigest(),
+        "input_digest_method": stream.digest.method,
+        **({"file_digest": _file_digest(dataset)} if options.full_digest else {}),
+        "forced": forced,
+        "value_kind_declared": options.value_kind is not None,
+        "command": provenance.command(parts, dataset.path, _flags(options)),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    result.finish(
+        inference.categories(),
+        provenance.provenance(parts, dataset, examination, scope=scope, facts=facts),
+    )
+
+
+def _open_inference(
+    parts: ModelParts, examination: Examination, options: RunOptions, watch: Watch, *, forced: bool
+) -> Inference:
+    assert examination.alignment is not None, "an examination with a model aligns"
+    session = Session.open(
+        parts.graph,
+        card=parts.card,
+        genes=parts.genes,
+        device=options.device,
+        on_notice=watch.notice,
+    )
+    extra = frozenset(options.outputs)
+    return Inference(parts, session, examination.alignment, extra, forced)
+
+
+def _open_stream(dataset: Dataset, examination: Examination) -> CountStream:
+    assert examination.evidence is not None, "findings without a red one have evidence"
+    return CountStream(dataset, examination.source, examination.evidence)
+
+
+def _group_vote(parts: ModelParts, dataset: Dataset, options: RunOptions) -> GroupVote | None:
+    if options.groups is None:
+        return None
+    if parts.labels is None:
+        raise UnknownOutputs(parts.card.name, ["group_call"], parts.card.output_names)
+    groups, codes = np.unique(dataset.obs(options.groups).astype(str), return_inverse=True)
+    return GroupVote(codes.astype(np.int32), len(groups), len(parts.labels))
+
+
+def _ensure_outputs(parts: ModelParts, options: RunOptions) -> None:
+    present = parts.card.output_names
+    if unknown := [name for name in options.outputs if name not in present]:
+        raise UnknownOutputs(parts.card.name, unknown, present)
+
+
+def _layer_genes(parts: ModelParts, options: RunOptions) -> Any:
+    """The vocabulary's names where per-gene outputs will be written."""
+    return parts.vocabulary.names if PER_GENE & set(options.outputs) else None
+
+
+def _file_digest(dataset: Dataset) -> str:
+    path = Path(dataset.path)
+    return sha256_of_file(path) if path.is_file() else ""
+
+
+def _flags(options: RunOptions) -> list[str]:
+    """The flags of `zoo run` that change a result."""
+    flags: list[str] = []
+    for name, value in (
+        ("--source", options.source),
+        ("--value-kind", options.value_kind),
+        ("--groups", options.groups),
+    ):
+        flags += [name, value] if value is not None else []
+    for output in options.outputs:
+        flags += ["--outputs", output]
+    flags += ["--force"] if options.force else []
+    return flags + (["--allow-duplicate-cells"] if options.allow_duplicate_cells else [])
