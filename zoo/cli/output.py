@@ -7,6 +7,7 @@ through `plain`, so that no escape sequence in it reaches a terminal.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -38,18 +39,17 @@ def coloured(text: str, colour: Literal["green", "yellow", "red"]) -> Text:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document."""
-    _write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Print one JSON document; a number that JSON cannot hold (NaN, infinity) becomes null."""
+    _write(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print a table; columns of numbers are set to the right."""
+    """Print a table; columns of numbers are set to the right, headless columns get no head."""
     from rich.table import Table
 
     cells = [[_cell(cell) for cell in row] for row in rows]
-    table = Table(
-        title=_bold(title) if title else None, title_justify="left", box=None, pad_edge=False
-    )
+    table = Table(box=None, pad_edge=False, show_header=any(columns))
+    table.title, table.title_justify = _bold(title) if title else None, "left"
     for index, column in enumerate(columns):
         numbers = all(_NUMBER.fullmatch(row[index].plain) for row in cells)
         table.add_column(_bold(column), justify="right" if numbers and cells else "left")
@@ -114,6 +114,16 @@ def _write(text: str) -> None:
         raise
     except OSError as error:
         raise OutputUnwritable("standard output", error.strerror or "failed") from error
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return value
 
 
 def _cell(cell: str | Text) -> Text:
