@@ -32,6 +32,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "list": ("zoo.cli.models:list_models", "List the models."),
         "search": ("zoo.cli.models:search", "Find models by words."),
+        "example": ("zoo.cli.example:example", "Write a model's sample input."),
         "info": ("zoo.cli.info:info", "Show a model's card."),
     },
     "Contribute": {

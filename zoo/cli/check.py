@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli import output
+from zoo.cli import output as printing
 from zoo.cli.options import json_option, offline_option, source_option, value_kind_option
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def check(
 
 def _print_json(examination: Examination) -> None:
     alignment, evidence = examination.alignment, examination.evidence
-    output.print_json(
+    printing.print_json(
         {
             "verdict": examination.verdict,
             "value_kind": evidence.value_kind if evidence else None,
@@ -69,9 +69,9 @@ def _print_json(examination: Examination) -> None:
 def _print_findings(title: str, examination: Examination, model: str | None) -> None:
     rows = []
     for finding in examination.findings:
-        light = output.coloured(f"{_LIGHTS[finding.level]} {finding.level}", finding.level)
+        light = printing.coloured(f"{_LIGHTS[finding.level]} {finding.level}", finding.level)
         text = f"{finding.message}\n{finding.hint}" if finding.hint else finding.message
         rows.append((light, finding.code, text))
-    output.print_table(title, ("", "finding", ""), rows)
+    printing.print_table(title, ("", "finding", ""), rows)
     against = f" for {model}" if model else ""
     click.echo(f"Verdict{against}: {examination.verdict}")

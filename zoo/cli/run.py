@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli import output
+from zoo.cli import output as printing
 from zoo.cli.options import json_option, offline_option, source_option, value_kind_option
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=str))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="OUT",
-    help="Results alone: .h5ad, .csv or .parquet. Default: <file stem>.<model>.h5ad here.",
+    "-o", "--output", "results", multiple=True, type=click.Path(path_type=Path), metavar="OUT",
+    help="Results alone: .h5ad, .csv or .parquet; repeat for several. "
+    "Default: <file stem>.<model>.h5ad in the current folder.",
 )  # fmt: skip
 @click.option(
     "--into", type=click.Path(path_type=Path), metavar="COPY.h5ad",
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 def run(
     name: str,
     file: str,
-    output: Path | None,
+    results: tuple[Path, ...],
     into: Path | None,
     overwrite: bool,
     offline: bool,
@@ -65,6 +66,7 @@ def run(
     label, a call, a probability, a conformal p-value and a verdict (in, borderline or out).
     """
     from zoo import runner
+    from zoo.cli.progress import watching
     from zoo.parts import ModelParts
     from zoo.pull import pull
     from zoo.settings import Settings
@@ -72,15 +74,15 @@ def run(
     from zoo.writing.outputs import Outputs
 
     settings = Settings.read(offline=offline)
-    parts = ModelParts.of(pull(name, settings=settings, on_notice=_notice))
-    if output is None and into is None:
-        output = Path(f"{_stem(file)}.{parts.card.name}.h5ad")
+    parts = ModelParts.of(pull(name, settings=settings, on_notice=printing.print_note))
+    if not results and into is None:
+        results = (Path(f"{_stem(file)}.{parts.card.name}.h5ad"),)
     wanted = tuple(part for entry in outputs for part in entry.split(",") if part)
-    with _watch(quiet=as_json) as watch:
+    with watching(show=sys.stderr.isatty() and not as_json, notice=printing.print_note) as watch:
         report = runner.run(
             parts,
             file,
-            Outputs(output, into, key_prefix(parts.card.name), overwrite),
+            Outputs(results, into, key_prefix(parts.card.name), overwrite),
             runner.RunOptions(outputs=wanted, **options),
             watch,
         )
@@ -98,20 +100,9 @@ def _stem(file: str) -> str:
     return name or "result"
 
 
-def _notice(sentence: str) -> None:
-    click.echo(f"Note: {output.plain(sentence)}", err=True)
-
-
-def _watch(*, quiet: bool) -> Any:
-    """A context manager that gives a `Watch`: a progress bar on a terminal, else silence."""
-    from zoo.cli.progress import watching
-
-    return watching(show=sys.stderr.isatty() and not quiet, notice=_notice)
-
-
 def _print_json(report: RunReport) -> None:
     facts, summary = report.provenance, report.summary
-    output.print_json(
+    printing.print_json(
         {
             "model": facts["model"],
             "version": facts["version"],
@@ -128,7 +119,7 @@ def _print_json(report: RunReport) -> None:
 
 def _print_report(report: RunReport) -> None:
     facts, summary = report.provenance, report.summary
-    output.print_table(
+    printing.print_table(
         f"{facts['model']}@{facts['version']} on {facts['input']}",
         ("call", "cells", "share", "median probability", "in", "borderline", "out"),
         [

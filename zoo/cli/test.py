@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli import output
+from zoo.cli import output as printing
 from zoo.cli.options import json_option, offline_option
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def test(name: str, device: Device, offline: bool, as_json: bool) -> None:
     if failed:
         raise ParityFailed(reference, failed)
     if as_json:
-        output.print_json(
+        printing.print_json(
             {
                 "model": reference,
                 "passed": True,
@@ -43,7 +43,7 @@ def test(name: str, device: Device, offline: bool, as_json: bool) -> None:
             }
         )
         return
-    output.print_table(
+    printing.print_table(
         f"{reference} on its own sample",
         ("output", "largest difference", "tolerance"),
         [(r.name, f"{r.largest:.3g}", f"{r.tolerance.atol:g}") for r in results],

@@ -24,8 +24,8 @@ class Outputs:
 
     Attributes
     ----------
-    output
-        Results alone: `.h5ad`, `.csv` or `.parquet`.
+    results
+        Files of results alone: `.h5ad`, `.csv` or `.parquet`.
     into
         A copy of the input with the results added; `.h5ad`.
     prefix
@@ -33,7 +33,7 @@ class Outputs:
 
     """
 
-    output: Path | None
+    results: tuple[Path, ...]
     into: Path | None
     prefix: str
     overwrite: bool = False
@@ -47,8 +47,13 @@ class Outputs:
         OutputUnwritable, DiskFull
 
         """
-        if self.output is not None and self.output.suffix not in SUFFIXES:
-            raise UnknownOutputFormat(str(self.output), SUFFIXES)
+        for path in self.results:
+            if path.suffix not in SUFFIXES:
+                raise UnknownOutputFormat(str(path), SUFFIXES)
+            if path.suffix == ".parquet":
+                tables.ensure_parquet()
+        if sum(path.suffix == ".h5ad" for path in self.results) > 1:
+            raise ConflictingOptions("-o names more than one .h5ad")
         if self.into is not None:
             if self.into.suffix != ".h5ad":
                 raise UnknownOutputFormat(str(self.into), (".h5ad",))
@@ -56,11 +61,9 @@ class Outputs:
                 raise ConflictingOptions(
                     f"--into copies .h5ad files, and the input is {dataset.file_format}"
                 )
-            if self.output is not None and _same(self.output, self.into):
-                raise ConflictingOptions("-o and --into name the same file")
-        if self.output is not None and self.output.suffix == ".parquet":
-            tables.ensure_parquet()
-        for path in self.paths:
+        for number, path in enumerate(self.paths):
+            if any(_same(path, other) for other in self.paths[:number]):
+                raise ConflictingOptions(f"two outputs are the same file, {str(path)!r}")
             if _same(path, Path(dataset.path)):
                 raise OutputIsInput(str(path))
             ensure_writable(path, overwrite=self.overwrite)
@@ -68,19 +71,24 @@ class Outputs:
     @property
     def paths(self) -> list[Path]:
         """Every file that will be written."""
-        paths = [path for path in (self.output, self.into) if path is not None]
-        if self.output is not None and self.output.suffix == ".csv":
-            paths.append(tables.provenance_path(self.output))
-        return paths
+        paths = []
+        for path in self.results:
+            paths += [path, tables.provenance_path(path)] if path.suffix == ".csv" else [path]
+        return paths if self.into is None else [*paths, self.into]
+
+    @property
+    def _result_file(self) -> Path | None:
+        """The first `.h5ad` among the results: the result file itself."""
+        return next((path for path in self.results if path.suffix == ".h5ad"), None)
 
     @contextmanager
     def result_path(self) -> Iterator[Path]:
         """Where the result file is built: the `.h5ad` output itself, else a passing file."""
-        if self.output is not None and self.output.suffix == ".h5ad":
-            with destination(self.output, overwrite=self.overwrite) as staging:
+        if self._result_file is not None:
+            with destination(self._result_file, overwrite=self.overwrite) as staging:
                 yield staging
             return
-        passing = staging_path(self.output or self.into or Path("result"))
+        passing = staging_path(self.paths[0])
         try:
             with output_errors(self.paths[0]):
                 yield passing
@@ -89,10 +97,11 @@ class Outputs:
 
     def write(self, result: ResultReader, dataset: Dataset) -> list[Path]:
         """Write what is made from the finished result; returns every path of the run."""
-        if self.output is not None and self.output.suffix == ".csv":
-            tables.write_csv(result, self.output, overwrite=self.overwrite)
-        if self.output is not None and self.output.suffix == ".parquet":
-            tables.write_parquet(result, self.output, overwrite=self.overwrite)
+        for path in self.results:
+            if path.suffix == ".csv":
+                tables.write_csv(result, path, overwrite=self.overwrite)
+            elif path.suffix == ".parquet":
+                tables.write_parquet(result, path, overwrite=self.overwrite)
         if self.into is not None:
             annotated_copy.write_annotated_copy(
                 Path(dataset.path),
