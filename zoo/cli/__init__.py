@@ -132,7 +132,7 @@ FORMATTERS: dict[type[BaseException], Callable[[Any], Failure]] = {
 }
 
 
-def run(arguments: Sequence[str]) -> int:
+def execute(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code."""
     try:
         with zoo.make_context("zoo", list(arguments)) as ctx:
@@ -158,7 +158,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     if "_ZOO_COMPLETE" in os.environ:
         zoo(prog_name="zoo")
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
 def _tell(failure: Failure, *, as_json: bool) -> int:
