@@ -41,6 +41,7 @@ from zoo.reading.elements import (
     AnyArray,
     Array,
     Group,
+    SteppedStream,
     Stream,
     decode,
     is_number,
@@ -286,7 +287,7 @@ class ConfinedArray(Confined, Array):
                 index = inflate.ChunkIndex.of(self.element, self.path, self.key)
             if index is not None:
                 return inflate.InflatedStream(index)
-        return nullcontext(self)
+        return nullcontext(SteppedStream(self))
 
     def _texts(self, start: int, stop: int) -> Strings:
         pieces = []

@@ -60,13 +60,20 @@ class GeneTable:
 class Dataset(Protocol):
     """Cells by genes, opened for reading; a context manager that closes what it opened.
 
-    `path` is the name shown to people (`<AnnData>` for one in memory); `file_format` is `h5ad`,
-    `10x_h5`, `mtx`, `zarr` or `anndata`.
+    `path` is `<AnnData>` for one in memory.
     """
 
-    path: str
-    file_format: str
-    cells: int
+    @property
+    def path(self) -> str:
+        """Name shown to people."""
+
+    @property
+    def file_format(self) -> str:
+        """`h5ad`, `10x_h5`, `mtx`, `zarr` or `anndata`."""
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
 
     @property
     def matrices(self) -> Sequence[Matrix]:
@@ -101,14 +108,19 @@ class Dataset(Protocol):
 
     @property
     def uns(self) -> Mapping[str, Any]:
-        """The scalars and strings of uns (nested mappings are left out)."""
+        """The scalars and strings of uns, those of its mappings as `mapping/name` (one level)."""
 
     def blocks(self, source: str, *, cells: int = DEFAULT_BLOCK_CELLS) -> Iterator[Block]:
         """All cells of the matrix at `source`, in order, `cells` rows at a time.
 
+        Entries come as stored: within a row, indices may be unsorted, values may be 0, and an
+        index may repeat; repeated entries count together (`np.add.at`, never plain assignment).
+
         Raises
         ------
-        CorruptMatrix, TruncatedFile, UnsupportedEncoding, UnsafeLink, DeclaredSize
+        NoValues, MissingKey
+            If the file has no such matrix.
+        CorruptMatrix, TruncatedFile, UnsupportedEncoding, UnsafeLink, DeclaredSize, DiskFull
 
         """
 

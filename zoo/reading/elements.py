@@ -88,6 +88,28 @@ class Array(ABC):
         """One-dimensional values from front to back, as fast as the storage allows."""
 
 
+class SteppedStream:
+    """Values of an array from front to back, read by whole chunks so that none is read twice."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self._step = array.chunks[0] if array.chunks else 1
+        self._start, self._held = 0, np.empty(0, array.dtype)
+
+    def read(self, start: int, stop: int) -> AnyArray:
+        """[stop - start]: the values at `start:stop`; `start` never goes back."""
+        end = self._start + len(self._held)
+        if stop > end:
+            length = self.array.shape[0]
+            target = min(-(-stop // self._step) * self._step, length)
+            begin = max(end, start // self._step * self._step)
+            fresh = self.array.read(begin, target)
+            kept = self._held[start - self._start :] if start < end else self._held[:0]
+            self._held = np.concatenate([kept, fresh]) if len(kept) else fresh
+            self._start = start if len(kept) else begin
+        return self._held[start - self._start : stop - self._start]
+
+
 class Group(ABC):
     """A stored mapping from names to elements."""
 

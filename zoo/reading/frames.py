@@ -54,7 +54,7 @@ def frame_at(root: Group, key: str) -> Frame:
     if element is None:
         raise MissingKey(root.path, "the file", key, root.members())
     if isinstance(element, Group):
-        return GroupFrame(element)
+        return GroupFrame.of(element)
     if element.dtype.names:
         return CompoundFrame(element, root.get("uns"))
     raise UnsupportedEncoding(root.path, key, "neither a group nor a compound type")
@@ -76,20 +76,33 @@ def gene_table(frame: Frame) -> GeneTable:
 class GroupFrame:
     """A table whose columns are members of a group."""
 
-    def __init__(self, group: Group) -> None:
-        self.group = group
+    def __init__(
+        self, group: Group, index: str, names: Group | Array, columns: Sequence[str]
+    ) -> None:
+        self.group, self.index, self.columns = group, index, columns
+        self._index = names
+        self.rows = _length(names)
+
+    @classmethod
+    def of(cls, group: Group) -> GroupFrame:
+        """The table that a group holds.
+
+        Raises
+        ------
+        MissingKey
+            If it has no index.
+
+        """
         members = group.members()
-        self.index = group.attribute("_index") or ("_index" if "_index" in members else "index")
-        index = group.get(str(self.index))
-        if index is None:
-            raise MissingKey(group.path, group.key, str(self.index), members)
-        self._index = index
-        self.rows = _length(index)
+        index = str(group.attribute("_index") or ("_index" if "_index" in members else "index"))
+        names = group.get(index)
+        if names is None:
+            raise MissingKey(group.path, group.key, index, members)
         order = group.attribute("column-order")
         # Without columns, anndata stores the order as an empty array of numbers.
         named = [str(name) for name in np.atleast_1d(order)] if order is not None else []
-        missing = [name for name in members if name not in (*named, self.index, CATEGORIES)]
-        self.columns: Sequence[str] = [name for name in named if name in members] + missing
+        missing = [name for name in members if name not in (*named, index, CATEGORIES)]
+        return cls(group, index, names, [name for name in named if name in members] + missing)
 
     def names(self, start: int, stop: int) -> Strings:
         """Str [stop - start]: the index of consecutive rows."""

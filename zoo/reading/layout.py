@@ -29,7 +29,11 @@ class StoredAnnData:
     ) -> None:
         self.root, self.path, self.file_format = root, root.path, file_format
         self._close = close
-        self.cells = self._obs.rows
+
+    @cached_property
+    def cells(self) -> int:
+        """Number of cells."""
+        return self._obs.rows
 
     @cached_property
     def matrices(self) -> Sequence[Matrix]:
@@ -93,7 +97,7 @@ class StoredAnnData:
         elif isinstance(element, Array):
             values = whole(element)
         elif element is not None and element.attribute("encoding-type") == "dataframe":
-            table = GroupFrame(element)
+            table = GroupFrame.of(element)
             values = np.stack([table.column(name) for name in table.columns], axis=1)
         else:
             raise UnsupportedEncoding(self.path, f"obsm/{key}", "a sparse matrix or a mapping")

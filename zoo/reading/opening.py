@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import FileMissing, NotHdf5, UnknownFormat
-from zoo.reading import confined
+from zoo.reading import confined, zarr_store
+from zoo.reading.cellranger import CellRangerFile, matrix_groups
 from zoo.reading.confined import ConfinedGroup
 from zoo.reading.dataset import Dataset
 from zoo.reading.layout import StoredAnnData
+from zoo.reading.matrix_market import MatrixMarketFolder, matrix_file
+from zoo.reading.memory import LentAnnData
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HDF5_NAMES = (".h5ad", ".h5", ".hdf5")
+MATRIX_NAMES = ("matrix.mtx", "matrix.mtx.gz")
 
 
 def open_dataset(source: str | os.PathLike[str] | AnnData) -> Dataset:
@@ -45,6 +50,8 @@ def open_dataset(source: str | os.PathLike[str] | AnnData) -> Dataset:
         return _folder(path)
     if _is_hdf5(path):
         return _hdf5(path)
+    if path.endswith(MATRIX_NAMES):
+        return MatrixMarketFolder.read(path, Path(path))
     suffixes = "".join(Path(path).suffixes[-2:]).lower()
     if path.endswith(HDF5_NAMES):
         raise NotHdf5(path)
@@ -69,14 +76,16 @@ def _hdf5(path: str) -> Dataset:
     try:
         root = resources.enter_context(confined.opened(path))
         members = root.members()
-        if "obs" not in members or "var" not in members:
-            raise UnknownFormat(path, _foreign(root))
-        dataset = StoredAnnData(root, file_format="h5ad", close=resources.close)
-        dataset.demand_values()
+        if "obs" in members and "var" in members:
+            stored = StoredAnnData(root, file_format="h5ad", close=resources.close)
+            stored.demand_values()
+            return stored
+        if matrix_groups(root):
+            return CellRangerFile.read(root, close=resources.close)
+        raise UnknownFormat(path, _foreign(root))
     except BaseException:
         resources.close()
         raise
-    return dataset
 
 
 def _foreign(root: ConfinedGroup) -> str:
@@ -86,6 +95,8 @@ def _foreign(root: ConfinedGroup) -> str:
         return "it is a loom file"
     if "mod" in members:
         return "it is a MuData file; write one of its modalities as .h5ad"
+    if "molecule_info" in members or "barcode_idx" in members:
+        return "it is Cell Ranger's molecule_info.h5; give filtered_feature_bc_matrix.h5"
     if "assays" in members:
         return "it is an h5Seurat file"
     shown = ", ".join(repr(name) for name in members[:5]) or "nothing"
@@ -93,8 +104,26 @@ def _foreign(root: ConfinedGroup) -> str:
 
 
 def _folder(path: str) -> Dataset:
-    raise UnknownFormat(path, "a folder without matrix.mtx(.gz) and without zarr metadata")
+    matrix = matrix_file(path)
+    if matrix is not None:
+        return MatrixMarketFolder.read(path, matrix)
+    if not zarr_store.is_store(path):
+        raise UnknownFormat(path, "a folder without matrix.mtx(.gz) and without zarr metadata")
+    root = zarr_store.opened(path)
+    members = root.members()
+    if "obs" not in members or "var" not in members:
+        shown = ", ".join(repr(name) for name in members[:5]) or "nothing"
+        raise UnknownFormat(path, f"a zarr folder with {shown} at its top is no AnnData")
+    stored = StoredAnnData(root, file_format="zarr")
+    stored.demand_values()
+    return stored
 
 
 def _in_memory(source: Any) -> Dataset:
-    raise UnknownFormat(f"<{type(source).__name__}>", "it is no path and no AnnData")
+    # Whoever holds an AnnData has imported anndata; others need not.
+    anndata = sys.modules.get("anndata")
+    if anndata is None or not isinstance(source, anndata.AnnData):
+        raise UnknownFormat(f"<{type(source).__name__}>", "it is no path and no AnnData")
+    lent = LentAnnData(source)
+    lent.demand_values()
+    return lent
