@@ -43,6 +43,19 @@ class UnknownFormat(DataError):
         )
 
 
+class NotAResult(DataError):
+    """The file holds no results of a model."""
+
+    example = {"path": "my.h5ad", "detail": "it has no uns/cellzoo"}
+
+    def __init__(self, path: str, detail: str) -> None:
+        self.path, self.detail = path, detail
+        super().__init__(
+            f"{path!r} is not a result of CellZoo: {detail}.",
+            "Make one first: 'zoo run MODEL FILE -o RESULT.h5ad'; then give RESULT.h5ad.",
+        )
+
+
 class NotHdf5(DataError):
     """A file that should be HDF5 is not."""
 
@@ -191,7 +204,7 @@ class OnlyEmptyCells(DataError):
         super().__init__(
             f"All {cells:,} cells in {source} of {path!r} are zero.",
             "The values may lie elsewhere in the file: 'zoo check FILE' lists the matrices; name "
-            "one with --layer.",
+            "one with --source.",
         )
 
 
