@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -65,9 +66,7 @@ def canonical_organism(name: str) -> str:
 def infer_organism(
     gene_names: Iterable[npt.NDArray[np.str_]], declared: str | None
 ) -> OrganismEvidence:
-    """The organism by gene names, else by what the file declares.
-
-    Gene names weigh more than a declaration: they are what the model reads.
+    """The organism by Ensembl ids, else by what the file declares, else by how symbols are written.
 
     Parameters
     ----------
@@ -77,37 +76,38 @@ def infer_organism(
         What `uns` or `obs` says, if anything.
 
     """
-    for names in gene_names:
-        if (found := _by_names(names)) is not None:
-            return found
-    if declared:
-        return OrganismEvidence(canonical_organism(declared), f"the file says {declared!r}")
+    columns = list(gene_names)
+    for look in (_by_ensembl_ids, lambda _: _by_declaration(declared), _by_symbols):
+        for names in columns:
+            if (found := look(names)) is not None:
+                return found
     return OrganismEvidence(None, "neither gene names nor metadata tell")
 
 
-def _by_names(names: npt.NDArray[np.str_]) -> OrganismEvidence | None:
+def _by_declaration(declared: str | None) -> OrganismEvidence | None:
+    if not declared:
+        return None
+    return OrganismEvidence(canonical_organism(declared), f"the file says {declared!r}")
+
+
+def _by_ensembl_ids(names: npt.NDArray[np.str_]) -> OrganismEvidence | None:
+    matches = (_ENSEMBL.fullmatch(name) for name in names.tolist())
+    prefixes = Counter(match.group(1) for match in matches if match)
+    for prefix, count in prefixes.most_common(1):
+        if count > _DECISIVE * len(names) and prefix in _ENSEMBL_PREFIXES:
+            sentence = f"{count:,} of {len(names):,} gene ids begin with {prefix}"
+            return OrganismEvidence(_ENSEMBL_PREFIXES[prefix], sentence)
+    return None
+
+
+def _by_symbols(names: npt.NDArray[np.str_]) -> OrganismEvidence | None:
     total = len(names)
-    prefixes: dict[str, int] = {}
-    capitals = title = 0
-    for name in names.tolist():
-        if match := _ENSEMBL.fullmatch(name):
-            prefixes[match.group(1)] = prefixes.get(match.group(1), 0) + 1
-        elif _CAPITALS.fullmatch(name):
-            capitals += 1
-        elif _TITLE.fullmatch(name):
-            title += 1
-    for prefix, count in prefixes.items():
-        if count > _DECISIVE * total and prefix in _ENSEMBL_PREFIXES:
-            organism = _ENSEMBL_PREFIXES[prefix]
-            return OrganismEvidence(
-                organism, f"{count:,} of {total:,} gene ids begin with {prefix}"
-            )
-    if title > _DECISIVE * total:
-        return OrganismEvidence(
-            "Mus musculus", f"{title:,} of {total:,} symbols are written as in mouse"
-        )
-    if capitals > _DECISIVE * total:
-        return OrganismEvidence(
-            "Homo sapiens", f"{capitals:,} of {total:,} symbols are written as in human"
-        )
+    for organism, pattern, kind in (
+        ("Mus musculus", _TITLE, "mouse"),
+        ("Homo sapiens", _CAPITALS, "human"),
+    ):
+        count = sum(bool(pattern.fullmatch(name)) for name in names.tolist())
+        if count > _DECISIVE * total:
+            sentence = f"{count:,} of {total:,} symbols are written as in {kind}"
+            return OrganismEvidence(organism, sentence)
     return None

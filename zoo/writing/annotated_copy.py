@@ -9,6 +9,7 @@ import h5py
 from zoo.errors import UnsupportedEncoding
 from zoo.writing import elements
 from zoo.writing.destination import destination
+from zoo.writing.h5_output import h5_output
 from zoo.writing.result_reader import ResultReader
 
 
@@ -36,7 +37,7 @@ def write_annotated_copy(
     with (
         destination(path, overwrite=overwrite) as staging,
         h5py.File(source, "r") as original,
-        h5py.File(staging, "w") as copy,
+        h5_output(staging) as copy,
     ):
         if not isinstance(original["obs"], h5py.Group):
             raise UnsupportedEncoding(

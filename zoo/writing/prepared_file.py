@@ -15,6 +15,7 @@ from zoo.block import Block
 from zoo.reading import Dataset
 from zoo.version import __version__
 from zoo.writing import elements
+from zoo.writing.h5_output import h5_output
 
 Strings = npt.NDArray[np.str_]
 
@@ -44,7 +45,7 @@ def write_prepared(
         Sentences for `uns['cellzoo']['prepared']`.
 
     """
-    with h5py.File(path, "w") as file:
+    with h5_output(path) as file:
         elements.set_encoding(file, "anndata", "0.1.0")
         _write_x(file, blocks, len(names))
         if dataset.file_format == "h5ad":

@@ -16,6 +16,7 @@ Layout::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.writing import elements
+from zoo.writing.h5_output import HoldingFile
 
 _CHUNK_CELLS = 4096
 # One row of a per-gene output is large: fewer rows make a chunk of about 1 MB.
@@ -46,10 +48,11 @@ class ResultFile:
     """
 
     def __init__(self, path: Path | None, genes: npt.NDArray[np.str_] | None = None) -> None:
-        if path is None:
+        self._disk = None if path is None else HoldingFile(path)
+        if self._disk is None:
             self.h5 = h5py.File("results", "w", driver="core", backing_store=False)
         else:
-            self.h5 = h5py.File(path, "w", libver="latest")
+            self.h5 = h5py.File(self._disk, "w")
         elements.set_encoding(self.h5, "anndata", "0.1.0")
         self._obs = elements.create_frame(self.h5, "obs")
         for name in ("obsm", "layers", "varm", "obsp", "varp"):
@@ -75,16 +78,22 @@ class ResultFile:
         obsm, layers
             Arrays [cells, dims].
 
+        Raises
+        ------
+        OSError
+            If the disk does not take them.
+
         """
-        _extend(self._obs, "_index", cell_names.astype(object), "string-array")
-        for name, values in columns.items():
-            _extend(self._obs, name, values, "array")
-            if name not in self._columns:
-                self._columns.append(name)
-        for name, values in obsm.items():
-            _extend(self.h5["obsm"], name, values, "array")
-        for name, values in layers.items():
-            _extend(self.h5["layers"], name, values, "array")
+        with self._disk_errors():
+            _extend(self._obs, "_index", cell_names.astype(object), "string-array")
+            for name, values in columns.items():
+                _extend(self._obs, name, values, "array")
+                if name not in self._columns:
+                    self._columns.append(name)
+            for name, values in obsm.items():
+                _extend(self.h5["obsm"], name, values, "array")
+            for name, values in layers.items():
+                _extend(self.h5["layers"], name, values, "array")
 
     def add_column(self, name: str, values: npt.NDArray[Any], *, after: str | None = None) -> None:
         """Add a whole column of obs that is known only at the end."""
@@ -96,13 +105,18 @@ class ResultFile:
         self, categories: Mapping[str, Sequence[str]], provenance: Mapping[str, Any]
     ) -> None:
         """Turn code columns into categorical ones and write the provenance."""
-        for name, values in categories.items():
-            if name in self._obs:
-                _make_categorical(self._obs, name, values)
-        elements.finish_frame(self._obs, self._columns)
-        uns = self.h5.create_group("uns")
-        elements.set_encoding(uns, "dict", "0.1.0")
-        elements.write_mapping(uns, "cellzoo", provenance)
+        with self._disk_errors():
+            for name, values in categories.items():
+                if name in self._obs:
+                    _make_categorical(self._obs, name, values)
+            elements.finish_frame(self._obs, self._columns)
+            uns = self.h5.create_group("uns")
+            elements.set_encoding(uns, "dict", "0.1.0")
+            elements.write_mapping(uns, "cellzoo", provenance)
+            self.h5.flush()
+
+    def _disk_errors(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._disk is None else self._disk.revealing()
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +127,12 @@ class ResultFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.h5.close()
+        try:
+            with self._disk_errors() if error is None else suppress(OSError, RuntimeError):
+                self.h5.close()
+        finally:
+            if self._disk is not None:
+                self._disk.close()
 
 
 def _extend(group: h5py.Group, name: str, values: npt.NDArray[Any], encoding: str) -> None:
