@@ -120,9 +120,10 @@ def run(
         staging = stack.enter_context(outputs.result_path())
         result = stack.enter_context(ResultFile(staging, _layer_genes(parts, options)))
         infer(parts, dataset, result, options, watch)
-        reader = ResultReader(result.h5)
-        written = outputs.write(reader, dataset)
-        return RunReport(reader.provenance, reader.summary(), written)
+        with result.revealing():
+            reader = ResultReader(result.h5)
+            written = outputs.write(reader, dataset)
+            return RunReport(reader.provenance, reader.summary(), written)
 
 
 def predict(

@@ -1,14 +1,16 @@
-"""HDF5 files under construction on a disk that may become full.
+"""HDF5 files under construction on a disk that may become full, in a process that may be stopped.
 
 When a write fails inside HDF5, the library can no longer close the file, and the process crashes at
-its end. So HDF5 writes through a file object that keeps such an error to itself; whoever writes
-asks for it after each step and when the file is closed, and raises it from Python.
+its end. So HDF5 writes through a file object that keeps errors, and Ctrl-C, to itself; whoever
+writes does so in a `revealing` block, at whose end they are raised from Python.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,22 +27,31 @@ class HoldingFile(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w+b", buffering=0)
-        self.error: OSError | None = None
+        self.error: BaseException | None = None
 
     @contextmanager
     def revealing(self) -> Iterator[None]:
-        """At the end of the block, raise the error that was held back, if there is one.
+        """At the end of the block, raise what was held back: an error or Ctrl-C.
 
         HDF5's own complaint about the zeros that it read since then is replaced by it.
+
+        Raises
+        ------
+        OSError, KeyboardInterrupt
+
         """
-        try:
-            yield
-        except (OSError, RuntimeError) as complaint:
-            if self.error is not None:
-                raise self.error from complaint
-            raise
+        with _on_interrupt(self._hold):
+            try:
+                yield
+            except (OSError, RuntimeError) as complaint:
+                if self.error is not None:
+                    raise self.error from complaint
+                raise
         if self.error is not None:
             raise self.error
+
+    def _hold(self, error: BaseException) -> None:
+        self.error = self.error or error
 
     def write(self, data: Any) -> int:
         """Write all of `data`."""
@@ -50,7 +61,7 @@ class HoldingFile(io.RawIOBase):
             while rest and self.error is None:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
-            self.error = error
+            self._hold(error)
         return size
 
     def readinto(self, buffer: Any) -> int:
@@ -67,7 +78,7 @@ class HoldingFile(io.RawIOBase):
         try:
             return self._file.truncate(size)
         except OSError as error:
-            self.error = self.error or error
+            self._hold(error)
             return size or 0
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -94,6 +105,20 @@ class HoldingFile(io.RawIOBase):
         """Close the file."""
         self._file.close()
         super().close()
+
+
+@contextmanager
+def _on_interrupt(hold: Callable[[BaseException], None]) -> Iterator[None]:
+    """Hand Ctrl-C to `hold`: raised inside a call-back of HDF5 it would be a failed write."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda *_: hold(KeyboardInterrupt()))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager

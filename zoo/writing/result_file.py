@@ -84,7 +84,7 @@ class ResultFile:
             If the disk does not take them.
 
         """
-        with self._disk_errors():
+        with self.revealing():
             _extend(self._obs, "_index", cell_names.astype(object), "string-array")
             for name, values in columns.items():
                 _extend(self._obs, name, values, "array")
@@ -105,7 +105,7 @@ class ResultFile:
         self, categories: Mapping[str, Sequence[str]], provenance: Mapping[str, Any]
     ) -> None:
         """Turn code columns into categorical ones and write the provenance."""
-        with self._disk_errors():
+        with self.revealing():
             for name, values in categories.items():
                 if name in self._obs:
                     _make_categorical(self._obs, name, values)
@@ -115,7 +115,8 @@ class ResultFile:
             elements.write_mapping(uns, "cellzoo", provenance)
             self.h5.flush()
 
-    def _disk_errors(self) -> AbstractContextManager[None]:
+    def revealing(self) -> AbstractContextManager[None]:
+        """A block in which the disk's errors and Ctrl-C wait until HDF5 is done."""
         return nullcontext() if self._disk is None else self._disk.revealing()
 
     def __enter__(self) -> Self:
@@ -128,7 +129,7 @@ class ResultFile:
         trace: TracebackType | None,
     ) -> None:
         try:
-            with self._disk_errors() if error is None else suppress(OSError, RuntimeError):
+            with self.revealing() if error is None else suppress(OSError, RuntimeError):
                 self.h5.close()
         finally:
             if self._disk is not None:
