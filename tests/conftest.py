@@ -82,7 +82,7 @@ def run_zoo(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 
     def run(*words: str | Path) -> Ran:
         capfd.readouterr()
-        code = zoo.cli.run([str(word) for word in words])
+        code = zoo.cli.execute([str(word) for word in words])
         return Ran(code, *capfd.readouterr())
 
     return run

@@ -2,7 +2,8 @@
 
 The mapping keeps every field of a row, so that `huggingface_hub.EvalResult` objects made from a
 card give the rows back: data set, role and condition become the data set's name, split and config;
-what `EvalResult` has no field for travels in `dataset.args` and `metrics.args`.
+what `EvalResult` has no field for travels in `metrics.args`. Not in `dataset.args`: Hugging Face
+puts the metrics of one data set, config and split together and keeps the first one's data set.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any
 
 from zoo.card import CellZooBlock, Row
 
-_DATASET_ARGS = ("method", "donor_independent", "study_independent", "gene_coverage")
-_METRIC_ARGS = ("id", "n", "interval", "interval_method", "seeds", "spread")
+_ARGS = (
+    "id", "method", "donor_independent", "study_independent", "gene_coverage", "n", "interval",
+    "interval_method", "seeds", "spread",
+)  # fmt: skip
 
 
 def to_model_index(block: CellZooBlock) -> list[dict[str, Any]]:
@@ -25,7 +28,12 @@ def to_model_index(block: CellZooBlock) -> list[dict[str, Any]]:
 
 def from_model_index(index: Iterable[dict[str, Any]]) -> list[Row]:
     """The evaluation rows behind a `model-index`."""
-    return [_to_row(result) for entry in index for result in entry["results"]]
+    return [
+        _to_row(result["dataset"], metric)
+        for entry in index
+        for result in entry["results"]
+        for metric in result["metrics"]
+    ]
 
 
 def _to_result(task: str, row: Row) -> dict[str, Any]:
@@ -37,26 +45,24 @@ def _to_result(task: str, row: Row) -> dict[str, Any]:
             "name": row.dataset,
             "config": row.condition,
             "split": row.role,
-            "args": {key: fields[key] for key in _DATASET_ARGS},
         },
         "metrics": [
             {
                 "type": row.metric,
                 "value": row.value,
-                "args": {key: fields[key] for key in _METRIC_ARGS},
+                "args": {key: fields[key] for key in _ARGS},
             }
         ],
     }
 
 
-def _to_row(result: dict[str, Any]) -> Row:
-    dataset, (metric,) = result["dataset"], result["metrics"]
+def _to_row(dataset: dict[str, Any], metric: dict[str, Any]) -> Row:
     return Row(
         dataset=dataset["name"],
         condition=dataset["config"],
         role=dataset["split"],
         metric=metric["type"],
         value=metric["value"],
-        **dataset["args"],
-        **metric["args"],
+        # Hugging Face leaves out what is null.
+        **{key: metric["args"].get(key) for key in _ARGS},
     )

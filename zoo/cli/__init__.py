@@ -141,7 +141,7 @@ def execute(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except BrokenPipeError:  # as in `zoo list | head`: the reader has all that it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.discard()
         return 0
     except tuple(FORMATTERS) as error:
         formatter = next(FORMATTERS[kind] for kind in type(error).__mro__ if kind in FORMATTERS)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -85,6 +87,11 @@ def flush() -> None:
     _write("")
 
 
+def discard() -> None:
+    """Send standard output nowhere, so that the end of the process does not fail on it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def in_bytes(size: int) -> str:
     """A size for people, e.g. `1.4 MB`."""
     amount, unit = float(size), "B"
@@ -98,12 +105,14 @@ def in_bytes(size: int) -> str:
 def _render(renderable: RenderableType) -> None:
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else _NO_LIMIT
-    console = Console(width=width, markup=False, emoji=False, highlight=False)
-    with console.capture() as captured:
-        console.print(renderable)
+    drawn, terminal = StringIO(), sys.stdout.isatty()
+    width = None if terminal else _NO_LIMIT
+    console = Console(
+        file=drawn, force_terminal=terminal, width=width, markup=False, emoji=False, highlight=False
+    )
+    console.print(renderable)
     # Lines are padded to the table's width, which only makes a log longer.
-    _write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    _write("".join(f"{line.rstrip()}\n" for line in drawn.getvalue().splitlines()))
 
 
 def _write(text: str) -> None:
@@ -111,8 +120,10 @@ def _write(text: str) -> None:
         click.echo(text, nl=False)
         sys.stdout.flush()
     except BrokenPipeError:
+        discard()
         raise
     except OSError as error:
+        discard()
         raise OutputUnwritable("standard output", error.strerror or "failed") from error
 
 

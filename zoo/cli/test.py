@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="cpu")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where to run.",
+)
 @offline_option
 @json_option
 def test(name: str, device: Device, offline: bool, as_json: bool) -> None:
