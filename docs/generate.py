@@ -90,7 +90,8 @@ def schema(name: str, model: type[BaseModel]) -> str:
 def cli_page() -> str:
     """Every command with its arguments and options."""
     lines = ["# The command `zoo`", "", _NOTE, "", zoo_command.help or "", ""]
-    lines += [zoo_command.epilog or ""]
+    heading, _, codes = (zoo_command.epilog or "").partition(": ")
+    lines += [f"## {heading}", "", *(f"- {code}" for code in codes.rstrip(".").split("; "))]
     ctx = click.Context(zoo_command, info_name="zoo")
     for section, commands in COMMANDS.items():
         lines += ["", f"## {section}"]
@@ -122,7 +123,7 @@ def _options(command: click.Command) -> list[click.Option]:
 
 
 def _argument(param: click.Argument) -> str:
-    name = (param.metavar or param.name or "").upper()
+    name = param.metavar or (param.name or "").upper()
     return f"{name}..." if param.nargs == -1 else name
 
 
@@ -130,7 +131,8 @@ def _option(option: click.Option, ctx: click.Context) -> str:
     flags = ", ".join(f"`{flag}`" for flag in (*option.opts, *option.secondary_opts))
     value = "" if option.is_flag else f" `{option.make_metavar(ctx)}`"
     default = f" Default: `{option.default}`." if option.show_default else ""
-    return f"- {flags}{value}: {option.help or ''}{default}"
+    text = (option.help or "").replace("<", "&lt;")
+    return f"- {flags}{value}: {text}{default}"
 
 
 def main(arguments: list[str]) -> int:
