@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zoo.block import Block, Float32, Int64
+from zoo.block import Block, Float32
 from zoo.card import GeneIdKind
 from zoo.vocabulary import GeneVocabulary
 
@@ -28,7 +28,7 @@ class Alignment:
     gene_id_kind
         Which of the vocabulary's ids it was matched by.
     position
-        int64 [genes of the file]: position in the vocabulary, -1 where the model does not read it.
+        int32 [genes of the file]: position in the vocabulary, -1 where the model does not read it.
     gene_present
         float32 [genes of the vocabulary]: 1 where the file has the gene.
     gene_coverage
@@ -38,7 +38,7 @@ class Alignment:
 
     column: str
     gene_id_kind: GeneIdKind
-    position: Int64
+    position: npt.NDArray[np.int32]
     gene_present: Float32
     gene_coverage: float
 
@@ -54,11 +54,15 @@ class Alignment:
         """
         genes = len(self.gene_present)
         position = self.position[block.indices]
-        known = position >= 0
-        flat = block.rows[known] * genes + position[known]
-        # bincount sums repeated entries; assignment would keep the last.
-        summed = np.bincount(flat, weights=block.data[known], minlength=block.cells * genes)
-        return summed.astype(np.float32).reshape(block.cells, genes)
+        known = np.flatnonzero(position >= 0)
+        flat = position[known].astype(np.int64)
+        # Entries of row i among the known ones lie between these bounds.
+        bounds = np.searchsorted(known, block.indptr)
+        flat += np.repeat(np.arange(block.cells) * genes, np.diff(bounds))
+        counts = np.zeros(block.cells * genes, dtype=np.float32)
+        # Assignment would keep the last of repeated entries.
+        np.add.at(counts, flat, block.data[known].astype(np.float32, copy=False))
+        return counts.reshape(block.cells, genes)
 
 
 def align(columns: Mapping[str, Strings], vocabulary: GeneVocabulary) -> Alignment:
@@ -91,7 +95,7 @@ def align(columns: Mapping[str, Strings], vocabulary: GeneVocabulary) -> Alignme
 
 def _match(column: str, names: Strings, kind: GeneIdKind, vocabulary: GeneVocabulary) -> Alignment:
     known = vocabulary.positions[kind]
-    position = np.fromiter((known.get(name, -1) for name in names.tolist()), np.int64, len(names))
+    position = np.fromiter((known.get(name, -1) for name in names.tolist()), np.int32, len(names))
     present = np.zeros(len(vocabulary), dtype=np.float32)
     present[position[position >= 0]] = 1
     return Alignment(column, kind, position, present, float(vocabulary.weight @ present))

@@ -48,5 +48,8 @@ class Block:
 
     def sums(self) -> npt.NDArray[np.float64]:
         """float64 [cells]: the sum of each row."""
-        sums = np.bincount(self.rows, weights=self.data, minlength=self.cells)
-        return sums.astype(np.float64, copy=False)
+        sums = np.zeros(self.cells)
+        filled = np.flatnonzero(np.diff(self.indptr))  # reduceat has no empty stretches
+        if len(filled):
+            sums[filled] = np.add.reduceat(self.data, self.indptr[filled], dtype=np.float64)
+        return sums

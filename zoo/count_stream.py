@@ -23,15 +23,15 @@ class CountStream:
     ----------
     digest
         Digest of what has been read so far.
-    nonzero_cells
-        Cells so far with any value.
+    has_values
+        Whether any cell so far had a value.
 
     """
 
     dataset: Dataset
     source: str
     evidence: Evidence
-    nonzero_cells: int = 0
+    has_values: bool = False
     digest: ReadDigest = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,5 +56,5 @@ class CountStream:
             names = self.dataset.cell_names(block.start, block.start + block.cells)
             self.digest.update(block, names)
             counts = to_counts(block, self.evidence)
-            self.nonzero_cells += int((counts.sums() > 0).sum())
+            self.has_values = self.has_values or bool(counts.data.any())
             yield counts

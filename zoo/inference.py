@@ -42,7 +42,6 @@ class BlockResult:
     obsm: Arrays
     layers: Arrays
     outputs: Arrays
-    nonzero_cells: int
     unusual_cells: int
 
 
@@ -83,11 +82,9 @@ class Inference:
         This part is free of shared state: blocks may be predicted side by side.
         """
         counts = self.alignment.counts(block)
-        inputs = {
-            "counts": counts,
-            "gene_present": self.alignment.gene_present,
-            "total_counts": block.sums().astype(np.float32)[:, None],
-        }
+        inputs = {"counts": counts, "gene_present": self.alignment.gene_present}
+        if "total_counts" in self.session.inputs:
+            inputs["total_counts"] = block.sums().astype(np.float32)[:, None]
         return self.session.run(inputs, self.outputs), counts.sum(axis=1)
 
     def judge(self, outputs: Arrays, vocabulary_counts: npt.NDArray[np.float32]) -> BlockResult:
@@ -112,7 +109,6 @@ class Inference:
             obsm=obsm,
             layers={name: outputs[name] for name in PER_GENE if name in outputs},
             outputs=outputs,
-            nonzero_cells=int((vocabulary_counts > 0).sum()),
             unusual_cells=self._unusual(outputs),
         )
 

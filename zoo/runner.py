@@ -39,7 +39,7 @@ from zoo.writing.result_reader import ResultReader
 if TYPE_CHECKING:
     from anndata import AnnData
 
-DEFAULT_BATCH_SIZE = 512
+DEFAULT_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +183,7 @@ def infer(
         unusual += judged.unusual_cells
         watch.progress(stop, dataset.cells)
 
-    if stream.nonzero_cells == 0:
+    if not stream.has_values:
         raise OnlyEmptyCells(dataset.path, examination.source, dataset.cells)
     if vote is not None:
         call, agreement = vote.result()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 1024), help="Blocks worked on side by side.")
 @click.option(
-    "--batch-size", type=click.IntRange(1, 65536), default=512, show_default=True,
+    "--batch-size", type=click.IntRange(1, 65536), default=256, show_default=True,
     help="Cells in one block; memory grows with it.",
 )  # fmt: skip
 @click.option("--groups", metavar="COLUMN", help="A column of obs whose groups get one call each.")
