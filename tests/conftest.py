@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tiny_model import write_tiny_model
+from ran import Ran
+from tiny_model import registry_of, write_tiny_model
 
 import zoo.cli
 from zoo.checkout import Checkout
-from zoo.manifest import Manifest
-from zoo.registry import Entry, Registry
+from zoo.registry import Registry
 from zoo.settings import Settings
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -63,19 +58,6 @@ def checkout(tiny_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return made
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def run_zoo(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """Run `zoo` with these words in this process."""
@@ -86,12 +68,3 @@ def run_zoo(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         return Ran(code, *capfd.readouterr())
 
     return run
-
-
-def registry_of(*folders: Path) -> Registry:
-    """A registry of model folders, by `file:` URIs."""
-    models = []
-    for folder in folders:
-        manifest = Manifest.parse((folder / "manifest.json").read_bytes(), str(folder))
-        models.append(Entry.of(manifest, [folder.as_uri()]))
-    return Registry(registry_version=1, models=models)

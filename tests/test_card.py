@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from pydantic import ValidationError
 from tiny_model import tiny_block
 
@@ -15,6 +14,8 @@ from zoo.card import CellZooBlock
 from zoo.card_file import MAXIMUM_BYTES, ModelCard
 from zoo.errors import InvalidCard
 from zoo.model_index import from_model_index, to_model_index
+
+ROOT = Path(__file__).parents[1]
 
 CARDS = sorted(ROOT.glob("cards/*/README.md"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import Ran
+from ran import Ran
 from tiny_model import write_manifest, write_tiny_model
 
 import zoo.cli

@@ -4,10 +4,11 @@ import inspect
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 import zoo.errors
 from zoo.errors import ZooError
+
+ROOT = Path(__file__).parents[1]
 
 EXIT_CODES = set(range(1, 9))
 CLASSES = [getattr(zoo.errors, name) for name in zoo.errors.__all__]

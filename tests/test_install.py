@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 from tiny_model import write_tiny_model
 
 from zoo.checkout import Checkout
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.install
 

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from tiny_model import write_manifest
 
 from zoo.digest import sha256_of
 from zoo.errors import InvalidCard, InvalidManifest, InvalidModelFile
 from zoo.manifest import MAXIMUM_BYTES, Manifest
+
+ROOT = Path(__file__).parents[1]
 
 FOLDERS = sorted(path.parent for path in ROOT.glob("cards/*/manifest.json"))
 

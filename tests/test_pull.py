@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import registry_of
-from tiny_model import write_manifest, write_tiny_model
+from tiny_model import registry_of, write_manifest, write_tiny_model
 
 from zoo.cache import Cache
 from zoo.digest import sha256_of

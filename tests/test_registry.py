@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Ran, registry_of
-from tiny_model import write_tiny_model
+from ran import Ran
+from tiny_model import registry_of, write_tiny_model
 
 from zoo.checkout import Checkout
 from zoo.errors import (
@@ -21,6 +21,8 @@ from zoo.errors import (
 from zoo.hubs import hub_for
 from zoo.hubs.embedded import embedded_registry, embedded_root
 from zoo.registry import Registry
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")

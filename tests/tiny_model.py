@@ -18,6 +18,7 @@ from zoo.card import CellZooBlock
 from zoo.card_file import ModelCard
 from zoo.digest import sha256_of
 from zoo.manifest import Manifest
+from zoo.registry import Entry, Registry
 
 GENES = ("G1", "G2", "G3", "G4", "G5", "G6")
 
@@ -77,6 +78,15 @@ def write_manifest(folder: Path) -> Manifest:
     manifest = Manifest.of_folder(folder)
     (folder / "manifest.json").write_bytes(manifest.render())
     return manifest
+
+
+def registry_of(*folders: Path) -> Registry:
+    """A registry of model folders, by `file:` URIs."""
+    models = []
+    for folder in folders:
+        manifest = Manifest.parse((folder / "manifest.json").read_bytes(), str(folder))
+        models.append(Entry.of(manifest, [folder.as_uri()]))
+    return Registry(registry_version=1, models=models)
 
 
 def genes_table(genes: Sequence[str]) -> str:
