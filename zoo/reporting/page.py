@@ -134,8 +134,9 @@ def _tiles(answers: Answers) -> Iterator[tuple[str, str]]:
     counts = verdict_counts(answers)
     for name in counts:
         yield percent(counts[name] / max(answers.cells, 1)), name
-    if "prob" in answers.numbers and answers.cells:
-        yield decimal(float(np.median(answers.numbers["prob"]))), "median probability"
+    prob = answers.numbers.get("prob")
+    if prob is not None and np.isfinite(prob).any():
+        yield decimal(float(np.median(prob[np.isfinite(prob)]))), "median probability"
     if is_number(answers.provenance.get("gene_coverage")):
         yield percent(answers.provenance["gene_coverage"], 0), "gene coverage"
 

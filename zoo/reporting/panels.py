@@ -60,7 +60,7 @@ def map_panels(answers: Answers, calls: Sequence[str]) -> Iterator[Panel]:
     projection = project(answers.embedding, rows) if answers.embedding is not None else None
     if projection is None:
         return
-    shown = _shown(len(projection.rows), answers.cells)
+    shown = _shown(len(projection.rows), len(rows), answers.cells)
     if calls:
         yield _call_panel(answers, projection, calls, shown)
     yield _verdict_panel(answers, projection, shown)
@@ -81,7 +81,8 @@ def _verdict_panel(answers: Answers, projection: Projection, shown: str) -> Pane
         figures.verdict_map(projection, verdict[projection.rows]),
         f"{components}, marked by verdict: in, borderline or out.",
         "Borderline cells between two groups are mixed or passing states; a group of its own that "
-        f"is borderline or out may be a cell type that the model never saw. {shown}",
+        "is borderline or out may be a cell type that the model never saw. Borderline and out are "
+        f"drawn over in, so a dense group shows more of them than it has. {shown}",
     )
 
 
@@ -189,6 +190,7 @@ def _ood_panel(
     thresholds: Mapping[str, Any],
 ) -> Iterator[Panel]:
     rows = sampled_rows(answers.cells, POINTS_LIMIT)
+    sampled = len(rows)
     rows = rows[np.isfinite(prob[rows]) & np.isfinite(ood_z[rows])]
     if not len(rows):
         return
@@ -208,7 +210,7 @@ def _ood_panel(
         "one point a cell.",
         "Lower right: sure, and like the training cells. Upper right: sure of the label, yet "
         "unlike the training cells, where a wrong label is easiest to miss. Left: torn between "
-        f"labels.{edge} {_shown(len(rows), answers.cells)}",
+        f"labels.{edge} {_shown(len(rows), sampled, answers.cells)}",
     )
 
 
@@ -239,10 +241,16 @@ def verdict_counts(answers: Answers) -> dict[str, int]:
     return {name: int(np.count_nonzero(verdict == code)) for code, name in enumerate(VERDICTS)}
 
 
-def _shown(points: int, cells: int) -> str:
+def _shown(points: int, sampled: int, cells: int) -> str:
+    """How many cells a figure shows, and why not all."""
     if points == cells:
         return "All cells are drawn."
-    return f"Drawn are {points:,} of {cells:,} cells, taken at random (the same ones every time)."
+    drawn = f"Drawn are {points:,} of {cells:,} cells"
+    if sampled < cells:
+        drawn += ", taken at random (the same ones every time)"
+    if points < sampled:
+        drawn += f"; {sampled - points:,} have no finite value here"
+    return f"{drawn}."
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
