@@ -85,8 +85,8 @@ def opened(path: str) -> Iterator[ConfinedGroup]:
             raise NotHdf5(path) from error
         raise TruncatedFile(path, str(error).rstrip(".")) from error
     with file:
-        root = ConfinedGroup(file["/"], path, "/", os.path.getsize(path))
         with damage_named(path, "/"):
+            root = ConfinedGroup(file["/"], path, "/", os.path.getsize(path))
             root.sweep()
         yield root
 
@@ -142,6 +142,8 @@ class ConfinedGroup(Confined, Group):
                 return None
             if isinstance(found, h5py.Group):
                 return ConfinedGroup(found, self.path, place, self.file_size)
+            if not isinstance(found, h5py.Dataset):
+                raise UnsupportedEncoding(self.path, place, "a named type, without values")
             array = ConfinedArray(found, self.path, place, self.file_size)
             array.check()
             return array

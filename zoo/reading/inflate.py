@@ -69,7 +69,7 @@ class ChunkIndex:
         def place(info: Any) -> None:
             number = info.chunk_offset[0] // chunk
             if number < count:
-                offsets[number], sizes[number] = info.byte_offset, info.size
+                offsets[number], sizes[number] = min(info.byte_offset, 2**62), info.size
             masks.add(info.filter_mask)
 
         if dataset.id.get_num_chunks() < count:

@@ -142,8 +142,9 @@ class StoredAnnData:
     def _sources(self) -> list[str]:
         """Where matrices may lie: the members that exist."""
         layers = self.root.get("layers")
-        named = [f"layers/{name}" for name in layers.members()] if isinstance(layers, Group) else []
-        return [source for source in ("X", "raw/X") if self._find(source) is not None] + named
+        named = layers.members() if isinstance(layers, Group) else []
+        sources = ["X", "raw/X", *(f"layers/{name}" for name in named)]
+        return [source for source in sources if self._find(source) is not None]
 
     def _find(self, source: str) -> Group | Array | None:
         element = self.root.get(source)

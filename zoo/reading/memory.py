@@ -191,8 +191,10 @@ def _plain(series: Any) -> AnyArray:
         return values.astype(np.str_)
     if isinstance(series.dtype, np.dtype):
         return np.asarray(series)
-    numbers = series.dtype.numpy_dtype
-    filled = np.asarray(series.fillna(0).to_numpy(), dtype=numbers)
+    numbers = getattr(series.dtype, "numpy_dtype", None)
+    if not isinstance(numbers, np.dtype) or not is_number(numbers):  # dates, arrow's types
+        return np.asarray(series, dtype=object).astype(np.str_)
+    filled = series.to_numpy(dtype=numbers, na_value=numbers.type(0))
     return _with_gaps(filled, missing)
 
 
