@@ -26,7 +26,7 @@ from zoo.errors import (
     UnsafeLink,
 )
 from zoo.reporting import answers, panels, report
-from zoo.reporting.figures import number_places
+from zoo.reporting.figures import number_places, ood_range
 from zoo.reporting.palette import UNKNOWN, call_colors
 from zoo.reporting.projection import project, sampled_rows
 from zoo.reporting.report import write_report
@@ -405,6 +405,14 @@ def test_numbers_keep_apart():
     placed = dict(number_places(xy, [row % 3 + 1 if row % 4 else None for row in range(400)]))
     assert sorted(placed) == [1, 2, 3]
     assert min(np.linalg.norm(placed[a] - placed[b]) for a, b in ((1, 2), (1, 3), (2, 3))) > 0.2
+
+
+def test_a_few_extreme_scores_do_not_press_the_others_flat():
+    scores = np.append(np.linspace(-2, 2, 2000), [1e6, -1e6])
+    low, high = ood_range(scores)
+    assert -10 < low < -2
+    assert 2 < high < 10
+    assert ood_range(np.zeros(5)) == (0, 1)
 
 
 def test_colours_are_different_and_unknown_is_grey():

@@ -93,6 +93,13 @@ class Answers:
         columns = {name: column for name, column in self.coded.items() if name != "call_id"}
         return Summary.of(columns, self.numbers.get("prob"), self.cells)
 
+    def verdict_counts(self) -> dict[str, int]:
+        """Cells by verdict; empty without verdicts."""
+        verdict = self.verdict
+        if verdict is None:
+            return {}
+        return {name: int(np.count_nonzero(verdict == code)) for code, name in enumerate(VERDICTS)}
+
     def findings(self) -> list[dict[str, str]]:
         """The findings about the input; none where they cannot be read."""
         try:

@@ -3,17 +3,11 @@
 No string of a file or a card enters a figure: they hold numbers and our own words, and the page
 beside them names the calls. So nothing in a figure needs escaping, matplotlib parses nobody's `$`
 as mathematics, and no font can lack a letter.
-
-Matplotlib's object interface is used with its default style, whatever the user's settings are.
 """
 
 from __future__ import annotations
 
-import base64
-import io
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,37 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.confidence import VERDICTS
+from zoo.reporting.canvas import INK, drawing, png, svg
 from zoo.reporting.palette import PLAIN, UNKNOWN, VERDICT_COLORS
 from zoo.reporting.projection import Projection
 
 BINS = 20
 
-_INK = "#3c4650"
-_STYLE = {
-    "font.size": 9.5,
-    "text.color": _INK,
-    "axes.edgecolor": "#b4bcc4",
-    "axes.labelcolor": _INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "xtick.color": "#8a949e",
-    "ytick.color": "#8a949e",
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "legend.frameon": False,
-    "svg.hashsalt": "cellzoo",
-}
 _MAP = (5.2, 4.7)
 # Left, bottom, width, height: two maps side by side line up, whatever stands around them.
 _MAP_PLACE = (0.045, 0.055, 0.945, 0.88)
 _MARKERS = {"in": "o", "borderline": "^", "out": "X"}
-_DPI = 200
 # Numbers on the map stay this far apart, as a share of its width.
 _NUMBER_DISTANCE = 0.05
-# Matplotlib's settings belong to the process: one thread draws at a time.
-_DRAWING = threading.Lock()
 
 Numbers = npt.NDArray[np.floating]
 Verdicts = npt.NDArray[np.int8]
@@ -84,7 +59,7 @@ def histogram(
             (values[verdict == code], VERDICT_COLORS[name], name)
             for code, name in enumerate(VERDICTS)
         ]
-    with _drawing(5.2, 3.1) as (figure, axes):
+    with drawing(5.2, 3.1) as (figure, axes):
         base = np.zeros(BINS)
         for part, color, name in parts:
             # Rounding in float32 may carry a value just over 1.
@@ -97,12 +72,13 @@ def histogram(
         top = max(float(base.max()), 1.0) * 1.12
         if uniform:
             expected = len(values) / BINS
-            axes.axhline(expected, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
+            axes.axhline(expected, color=INK, linewidth=1, linestyle=(0, (4, 3)))
             axes.text(
-                0.995, expected + top * 0.015, "expected", ha="right", va="bottom", fontsize=8.5
-            )
+                0.99, expected + top * 0.03, "expected", ha="right", va="bottom", fontsize=8.5,
+                bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
+            )  # fmt: skip
         for mark in marks:
-            axes.axvline(mark.at, color=_INK, linewidth=1, linestyle=(0, (1, 2)))
+            axes.axvline(mark.at, color=INK, linewidth=1, linestyle=(0, (1, 2)))
             axes.text(mark.at + 0.008, top * 0.99, mark.text, va="top", fontsize=8.5)
         axes.set(xlim=(0, 1), ylim=(0, top), xlabel=label, ylabel="cells")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -110,7 +86,7 @@ def histogram(
         axes.grid(axis="y", color="#e8ecef", linewidth=0.8)
         if verdict is not None:
             _legend_above(axes)
-        return _svg(figure)
+        return svg(figure)
 
 
 def call_map(projection: Projection, colors: Sequence[str], numbers: Sequence[int | None]) -> str:
@@ -129,7 +105,7 @@ def call_map(projection: Projection, colors: Sequence[str], numbers: Sequence[in
     grey = points == UNKNOWN
     shuffled = np.random.default_rng(0).permutation(len(points))
     order = np.concatenate([shuffled[grey[shuffled]], shuffled[~grey[shuffled]]])
-    with _drawing(*_MAP, place=_MAP_PLACE) as (figure, axes):
+    with drawing(*_MAP, place=_MAP_PLACE) as (figure, axes):
         axes.scatter(
             *projection.xy[order].T, s=_point_size(len(points)), c=points[order], linewidths=0,
             alpha=0.8,
@@ -142,15 +118,15 @@ def call_map(projection: Projection, colors: Sequence[str], numbers: Sequence[in
             )  # fmt: skip
         axes.text(0.0, 1.025, "numbers: rows of the composition table", transform=axes.transAxes)
         _map_axes(axes, projection)
-        return _png(figure)
+        return png(figure)
 
 
 def verdict_map(projection: Projection, verdict: Verdicts | None) -> str:
     """The embedding coloured and marked by verdict (plain without one), as PNG."""
-    with _drawing(*_MAP, place=_MAP_PLACE) as (figure, axes):
+    with drawing(*_MAP, place=_MAP_PLACE) as (figure, axes):
         _scatter_by_verdict(axes, projection.xy, verdict)
         _map_axes(axes, projection)
-        return _png(figure)
+        return png(figure)
 
 
 def ood_plot(prob: Numbers, ood_z: Numbers, verdict: Verdicts | None, marks: Sequence[Mark]) -> str:
@@ -160,12 +136,12 @@ def ood_plot(prob: Numbers, ood_z: Numbers, verdict: Verdicts | None, marks: Seq
     """
     low, high = ood_range(ood_z)
     points = np.column_stack([prob, np.clip(ood_z, low, high)])
-    with _drawing(5.2, 4.2) as (figure, axes):
+    with drawing(5.2, 4.2) as (figure, axes):
         _scatter_by_verdict(axes, points, verdict)
         margin = 0.04 * (high - low)
         for mark in marks:
             if low < mark.at < high:
-                axes.axhline(mark.at, color=_INK, linewidth=1, linestyle=(0, (1, 2)), zorder=4)
+                axes.axhline(mark.at, color=INK, linewidth=1, linestyle=(0, (1, 2)), zorder=4)
                 axes.text(
                     0.005, mark.at + margin / 4, mark.text, fontsize=8.5, va="bottom", zorder=5,
                     transform=axes.get_yaxis_transform(),
@@ -178,27 +154,15 @@ def ood_plot(prob: Numbers, ood_z: Numbers, verdict: Verdicts | None, marks: Seq
             ylabel="ood_z: distance from the training cells",
         )
         axes.grid(color="#e8ecef", linewidth=0.8)
-        return _png(figure)
+        return png(figure)
 
 
 def ood_range(ood_z: Numbers) -> tuple[float, float]:
     """The part of the scores that is shown: a few extreme cells must not press the others flat."""
     low, high = (float(v) for v in np.quantile(ood_z, (0.001, 0.995)))
     reach = max(high - low, 1.0)
-    return max(float(ood_z.min()), low - reach), min(float(ood_z.max()), high + reach / 2) + 1e-6
-
-
-@contextmanager
-def _drawing(
-    width: float, height: float, place: tuple[float, float, float, float] | None = None
-) -> Iterator[tuple[Any, Any]]:
-    """A figure and its axes, at a fixed place or filling the figure."""
-    from matplotlib import style
-    from matplotlib.figure import Figure
-
-    with _DRAWING, style.context(["default", _STYLE]):
-        figure = Figure(figsize=(width, height), layout=None if place else "constrained")
-        yield figure, figure.add_axes(place) if place else figure.add_subplot()
+    bottom, top = max(float(ood_z.min()), low - reach), min(float(ood_z.max()), high + reach / 2)
+    return bottom, max(top, bottom + 1)
 
 
 def _scatter_by_verdict(axes: Any, points: npt.NDArray[Any], verdict: Verdicts | None) -> None:
@@ -258,19 +222,3 @@ def number_places(
         distance = np.square(members[free] - np.median(members, axis=0)).sum(axis=1)
         placed.append(members[free][distance.argmin()])
         yield int(number), placed[-1]
-
-
-def _svg(figure: Any) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return _data_uri("image/svg+xml", text.getvalue().encode())
-
-
-def _png(figure: Any) -> str:
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=_DPI, metadata={"Software": None})
-    return _data_uri("image/png", content.getvalue())
-
-
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

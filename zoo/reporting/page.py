@@ -14,7 +14,7 @@ import numpy as np
 from zoo.confidence import VERDICTS
 from zoo.reporting.answers import Answers
 from zoo.reporting.palette import VERDICT_COLORS, call_colors
-from zoo.reporting.panels import confidence_panels, map_panels, verdict_counts
+from zoo.reporting.panels import confidence_panels, map_panels
 from zoo.reporting.wording import (
     BADGES,
     COMMAND,
@@ -103,7 +103,7 @@ def _content(answers: Answers, file_name: str) -> dict[str, Any]:
         "badge": BADGES[verdict],
         "scope_sentences": scope_sentences(facts, levels),
         "figures_of_merit": list(_tiles(answers)),
-        "verdict_counts": verdict_counts(answers),
+        "verdict_counts": answers.verdict_counts(),
         "verdict_colors": VERDICT_COLORS,
         "findings": [
             {"level": f["level"] if f["level"] in _LEVELS else "unknown",
@@ -131,7 +131,7 @@ def _content(answers: Answers, file_name: str) -> dict[str, Any]:
 
 def _tiles(answers: Answers) -> Iterator[tuple[str, str]]:
     yield f"{answers.cells:,}", "cells"
-    counts = verdict_counts(answers)
+    counts = answers.verdict_counts()
     for name in counts:
         yield percent(counts[name] / max(answers.cells, 1)), name
     prob = answers.numbers.get("prob")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.confidence import VERDICTS
 from zoo.reporting import figures
 from zoo.reporting.answers import UNKNOWN, Answers
 from zoo.reporting.figures import Mark
@@ -231,14 +230,6 @@ def _ood_marks(
             middle = (float(below.min()) + float(above.max())) / 2
             marks.append(Mark(middle, f"ood_p = {threshold:g}"))
     return marks
-
-
-def verdict_counts(answers: Answers) -> dict[str, int]:
-    """Cells by verdict; empty without verdicts."""
-    verdict = answers.verdict
-    if verdict is None:
-        return {}
-    return {name: int(np.count_nonzero(verdict == code)) for code, name in enumerate(VERDICTS)}
 
 
 def _shown(points: int, sampled: int, cells: int) -> str:
