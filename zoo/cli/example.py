@@ -32,4 +32,4 @@ def example(name: str, output: Path | None, overwrite: bool, offline: bool, as_j
     if as_json:
         printing.print_json({"outputs": [str(path)]})
     else:
-        click.echo(f"Wrote {path}")
+        click.echo(f"Wrote {printing.plain(str(path))}")

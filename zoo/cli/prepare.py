@@ -49,4 +49,4 @@ def prepare(
         return
     for change in changes or ["Nothing to repair; the copy holds the same values."]:
         click.echo(f"- {printing.plain(change)}")
-    click.echo(f"Wrote {output}")
+    click.echo(f"Wrote {printing.plain(str(output))}")

@@ -20,7 +20,7 @@ def watching(*, show: bool, notice: Callable[[str], None]) -> Iterator[Watch]:
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeLeft(),

@@ -147,4 +147,4 @@ def _print_report(report: RunReport) -> None:
     if facts["forced"]:
         click.echo("Forced: this data is outside the model's scope; the result is marked so.")
     for path in report.outputs:
-        click.echo(f"Wrote {path}")
+        click.echo(f"Wrote {printing.plain(str(path))}")
