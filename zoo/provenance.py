@@ -6,6 +6,7 @@ import datetime
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from zoo.confidence import ScopeShare
@@ -71,8 +72,10 @@ def provenance(
 
 
 def command(parts: ModelParts, path: str, flags: Sequence[str]) -> str:
-    """The command line that repeats a run with the model's version pinned."""
-    return shlex.join(["zoo", "run", parts.card.reference, path, *flags])
+    """The command line that repeats a run: the model's version pinned, or its folder named."""
+    is_folder = Path(parts.origin).is_dir()
+    reference = parts.origin if is_folder else parts.card.reference
+    return shlex.join(["zoo", "run", reference, path, *flags])
 
 
 def _scope(scope: ScopeShare | None) -> dict[str, Any]:
