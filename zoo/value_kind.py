@@ -32,6 +32,7 @@ LINEAR = "linear"  # no logarithm to undo: CPM and the like
 
 SHARE = 0.9  # of near-integers, from which a base is taken as found
 CONSISTENT_SHARE = 0.7  # below which a later block is of another kind
+INTEGERS_MORE = 0.5  # share of integers by which a later block may exceed the first ones
 TOLERANCE = 0.03  # distance from an integer; by chance 6% of values are as near
 RATIOS = (1.05, 10.5)  # outside, a ratio says nothing: trivially near, or blurred by rounding
 INFORMATIVE = 10  # values with a ratio between these, without which nothing is concluded
@@ -107,6 +108,8 @@ class Evidence:
         looked = f"{self.entries:,} nonzero values of {self.cells:,} cells"
         if self.integers == 1:
             return self._of_integers(looked, span)
+        if not self.shares:
+            return f"too few different values to tell (looked at {looked}, {span})"
         best = max(BASES, key=lambda base: self.shares.get(base, 0.0))
         if self.base is not None and self.shares.get(self.base, 0.0) >= SHARE:
             others = ", ".join(f"base {b} {self._percent(b)}" for b in BASES if b != self.base)
@@ -121,8 +124,6 @@ class Evidence:
             return f"counts scaled within each cell, without a logarithm (like CPM{sums}; {span})"
         if self.constant_sum and self.target_sum:
             return f"every cell sums to {self.target_sum:,.0f} and no value is logged (like TPM)"
-        if not self.shares:
-            return f"too few different values to tell (looked at {looked}, {span})"
         return (
             f"{self.integers:.0%} integers, and at best {self._percent(best)} near-integers after "
             f"undoing a logarithm (base {best}); looked at {looked}, {span}"
@@ -279,6 +280,9 @@ def is_consistent(block: Block, evidence: Evidence) -> bool:
         return True
     if evidence.value_kind == "counts":
         return values.dtype.kind != "f" or bool((np.trunc(values) == values).all())
+    integers = (np.trunc(values) == values).mean()
+    if integers > evidence.integers + INTEGERS_MORE:
+        return False  # counts: integers are no evidence of a logarithm, so its test would pass
     tally = _Tally()
     tally.add(_Cells.of(block, SAMPLED_CELLS), evidence.base or "e")
     return tally.informative < INFORMATIVE or tally.share >= CONSISTENT_SHARE
@@ -370,6 +374,13 @@ class _Fit:
         useful = (ratios >= low * np.repeat(multiple, lengths)) & (ratios <= high)
         with np.errstate(invalid="ignore"):
             deviations = np.abs(ratios - np.rint(ratios))
+        if candidate != LINEAR:
+            # Integers become integers whenever 2 or 10 is raised to them: no evidence of a log.
+            useful &= np.trunc(cells.values) != cells.values
+            # Values that no logarithm of a count can have speak against this one.
+            is_capped = linear >= LARGEST
+            useful |= is_capped
+            deviations[is_capped] = 0.5
         return cls(ratios, deviations, useful, is_integer)
 
 
@@ -416,7 +427,7 @@ def _undone(values: Float64, candidate: str) -> Float64:
     if candidate == LINEAR:
         return values
     scale = {"e": 1.0, "2": np.log(2.0), "10": np.log(10.0)}[candidate]
-    undone: Float64 = np.expm1(np.minimum(values * scale, np.log(LARGEST)))
+    undone: Float64 = np.expm1(np.minimum(values * scale, np.log1p(LARGEST) + 1e-9))
     return undone
 
 
