@@ -62,6 +62,7 @@ class ResultFile:
         elements.write_strings(var, "_index", names)
         elements.finish_frame(var, [])
         self._columns: list[str] = []
+        self._waiting: dict[str, list[npt.NDArray[Any]]] = {}
 
     def append(
         self, cell_names: npt.NDArray[np.str_], columns: Arrays, obsm: Arrays, layers: Arrays
@@ -84,19 +85,28 @@ class ResultFile:
             If the disk does not take them.
 
         """
+        arrays = {
+            "obs/_index": cell_names.astype(object),
+            **{f"obs/{name}": values for name, values in columns.items()},
+            **{f"obsm/{name}": values for name, values in obsm.items()},
+            **{f"layers/{name}": values for name, values in layers.items()},
+        }
+        for place, values in arrays.items():
+            self._waiting.setdefault(place, []).append(values)
+        self._columns += [name for name in columns if name not in self._columns]
+        # Many small writes cost more than the values in them; per-gene arrays are never small.
+        if layers or sum(map(len, self._waiting["obs/_index"])) >= _CHUNK_CELLS:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
         with self.revealing():
-            _extend(self._obs, "_index", cell_names.astype(object), "string-array")
-            for name, values in columns.items():
-                _extend(self._obs, name, values, "array")
-                if name not in self._columns:
-                    self._columns.append(name)
-            for name, values in obsm.items():
-                _extend(self.h5["obsm"], name, values, "array")
-            for name, values in layers.items():
-                _extend(self.h5["layers"], name, values, "array")
+            for place, pieces in self._waiting.items():
+                _extend(self.h5, place, np.concatenate(pieces))
+        self._waiting = {}
 
     def add_column(self, name: str, values: npt.NDArray[Any], *, after: str | None = None) -> None:
         """Add a whole column of obs that is known only at the end."""
+        self._write_waiting()
         elements.write_array(self._obs, name, values)
         place = self._columns.index(after) + 1 if after in self._columns else len(self._columns)
         self._columns.insert(place, name)
@@ -105,6 +115,7 @@ class ResultFile:
         self, categories: Mapping[str, Sequence[str]], provenance: Mapping[str, Any]
     ) -> None:
         """Turn code columns into categorical ones and write the provenance."""
+        self._write_waiting()
         with self.revealing():
             for name, values in categories.items():
                 if name in self._obs:
@@ -136,13 +147,13 @@ class ResultFile:
                 self._disk.close()
 
 
-def _extend(group: h5py.Group, name: str, values: npt.NDArray[Any], encoding: str) -> None:
+def _extend(file: h5py.File, place: str, values: npt.NDArray[Any]) -> None:
     """Append rows to a resizable dataset, which the first call makes."""
-    if name not in group:
+    if place not in file:
         row_bytes = max(1, values.dtype.itemsize * int(np.prod(values.shape[1:], dtype=np.int64)))
         rows = max(1, min(_CHUNK_CELLS, _CHUNK_BYTES // row_bytes))
-        dataset = group.create_dataset(
-            name,
+        dataset = file.create_dataset(
+            place,
             shape=(0, *values.shape[1:]),
             maxshape=(None, *values.shape[1:]),
             chunks=(rows, *values.shape[1:]),
@@ -150,8 +161,9 @@ def _extend(group: h5py.Group, name: str, values: npt.NDArray[Any], encoding: st
             compression="gzip",
             compression_opts=1,
         )
+        encoding = "string-array" if values.dtype == object else "array"
         elements.set_encoding(dataset, encoding, "0.2.0")
-    dataset = group[name]
+    dataset = file[place]
     start = dataset.shape[0]
     dataset.resize(start + len(values), axis=0)
     dataset[start:] = values
