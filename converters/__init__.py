@@ -1,1 +1,1 @@
-"""Recipes that train networks and export them to ONNX. They need torch; `zoo` never imports them."""
+"""Recipes that train networks and export them to ONNX; they need torch, `zoo` does not."""

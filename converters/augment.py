@@ -25,9 +25,24 @@ def thin(counts: Tensor, fraction: Tensor, generator: torch.Generator) -> Tensor
     return torch.binomial(counts, fraction.expand_as(counts).contiguous(), generator=generator)
 
 
-def gene_gains(genes: int, sd: float, generator: torch.Generator) -> Tensor:
-    """float32 [genes]: log-normal factors, as another chemistry sees each gene more or less."""
-    return torch.exp(torch.randn(genes, generator=generator) * sd)
+def gene_gains(
+    genes: int, sd: float, generator: torch.Generator, *, dead_share: float = 0.0
+) -> Tensor:
+    """float32 [genes]: factors by which another chemistry or pipeline sees each gene.
+
+    Log-normal, and 0 for a share of the genes: aligners that drop multi-mapping reads lose genes
+    with many pseudogenes, and joined tables are padded with zeros, yet the gene is listed.
+    """
+    gains = torch.exp(torch.randn(genes, generator=generator) * sd)
+    return gains * (torch.rand(genes, generator=generator) >= dead_share)
+
+
+def with_ambient(counts: Tensor, largest: float, generator: torch.Generator) -> Tensor:
+    """Add molecules of the batch's mean cell, up to a share of each cell's own: burst cells."""
+    profile = counts.mean(dim=0) / counts.mean(dim=0).sum()
+    share = torch.rand(len(counts), 1, generator=generator) * largest
+    dose = share * counts.sum(dim=1, keepdim=True) * profile
+    return counts + torch.poisson(dose, generator=generator)
 
 
 def panel_order(salience: Tensor, tilt: float, generator: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from converters.augment import gene_gains, panel_of_coverage, panel_order
+from converters.augment import panel_of_coverage, panel_order
 from converters.celltype.confidence import (
     Confidence,
     Tables,
@@ -21,7 +21,7 @@ from converters.celltype.confidence import (
 )
 from converters.celltype.network import CellTypeNetwork
 from converters.celltype.recipe import Recipe
-from converters.celltype.train import gene_salience
+from converters.celltype.train import gene_salience, random_gains
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def calibrate(
 
     """
     generator = torch.Generator().manual_seed(1000 + seed)
-    weight = network.gene_weight(training.counts)
+    weight = network.gene_weight(training.counts, training.labels)
     salience = gene_salience(training.counts, recipe)
     levels = []
     for coverage in recipe.coverage_levels:
@@ -111,7 +111,7 @@ class Eyes:
         """Counts with random gains, and the presence of the genes of a random list."""
         tilt = float(torch.rand(1, generator=self.generator)) * self.recipe.panel_tilt
         order = panel_order(self.salience, tilt, self.generator)
-        gains = gene_gains(len(self.weight), self.recipe.calibration_gain_sd, self.generator)
+        gains = random_gains(len(self.weight), self.recipe, self.generator)
         return counts * gains, panel_of_coverage(order, self.weight, self.coverage)
 
 

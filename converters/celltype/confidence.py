@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -80,6 +82,10 @@ class Confidence(nn.Module):
         coverage = (present * self.gene_weight).sum().clamp(min=1e-6)
         gap = (torch.log(self.levels) - torch.log(coverage)).abs()
         return gap.argmin(dim=0, keepdim=True)
+
+    def temperature_for(self, present: npt.NDArray[np.float32]) -> float:
+        """The temperature that cells with these genes get."""
+        return float(self.temperature[self.level(torch.from_numpy(present))])
 
     def forward(self, logits: Tensor, embedding: Tensor, present: Tensor) -> tuple[Tensor, ...]:
         """`prob`, `conformal_p`, `in_set`, `ood_z`, `ood_p` of cells with these genes."""

@@ -19,7 +19,7 @@ from converters.parity import write_expected
 from converters.vocabulary import genes_table, place
 from zoo.vocabulary import GeneVocabulary
 
-SAMPLE_CELLS = 270
+SAMPLE_CELLS = 250
 
 
 def write_model(folder: Path, model: CellTypeModel, cells: TrainingCells, recipe: Recipe) -> None:

@@ -52,17 +52,18 @@ class Recipe:
     """Panel counts of a cell after normalization."""
     sd_floor: float = 0.1
     clip: float = 8.0
+    dominant_share: float = 0.002
+    """Genes above this share of a training cell's counts stay out of the panel sum."""
 
     # network
     members: int = 4
     hidden: int = 64
     embedding: int = 16
-    first_scale: float = 1.0
     dropout: float = 0.5
     embedding_dropout: float = 0.15
 
     # training
-    steps: int = 800
+    steps: int = 1000
     batch: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -76,7 +77,14 @@ class Recipe:
     full_panel_share: float = 0.2
     smallest_panel: float = 0.04
     panel_tilt: float = 2.0
-    gain_sd: float = 0.6
+    gain_sd: float = 1.2
+    """Spread of the log factor by which another chemistry sees each gene more or less."""
+    dead_share: float = 0.2
+    """Largest share of listed genes that a pipeline lost: always 0."""
+    shift_sd: float = 1.0
+    """Size of the shift of a whole batch, in standard deviations within the classes."""
+    ambient: float = 0.2
+    """Largest share of molecules from burst cells, relative to a cell's own."""
     unthinned_share: float = 0.4
     smallest_fraction: float = 0.05
     scale_sd: float = 0.2
@@ -85,12 +93,13 @@ class Recipe:
     # confidence
     coverage_levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
     calibration_repeats: int = 4
-    calibration_gain_sd: float = 0.3
     alpha: float = 0.1
     own_scores_from: int = 20
     """Classes with fewer calibration cells than this share pooled scores."""
     table_size: int = 256
     shrinkage: float = 0.1
+    acceptable_accuracy: float = 0.75
+    """Accuracy on calibration cells that sets `min_counts` and the smallest gene coverage."""
 
     def hyper_parameters(self) -> dict[str, Any]:
         """The fields as plain data, for the card."""

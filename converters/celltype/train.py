@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from converters.augment import gene_gains, log_uniform, panel_of_size, panel_order, thin
+from converters.augment import (
+    gene_gains,
+    log_uniform,
+    panel_of_size,
+    panel_order,
+    thin,
+    with_ambient,
+)
 from converters.celltype.network import CellTypeNetwork
 from converters.celltype.recipe import Recipe
 
@@ -33,8 +40,11 @@ def train(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     network = CellTypeNetwork(counts.shape[1], classes, recipe)
-    network.normalization.fit(counts, recipe.sd_floor)
+    network.normalization.fit(
+        counts, dominant_share=recipe.dominant_share, sd_floor=recipe.sd_floor
+    )
     salience = gene_salience(counts, recipe)
+    states = within_class_residuals(network, counts, labels)
     odds = class_odds(labels, classes, recipe.class_power)
     # Bayesian bootstrap: each member weighs the cells its own way.
     bootstrap = torch.empty(recipe.members, len(counts)).exponential_(generator=generator)
@@ -47,7 +57,7 @@ def train(
     network.train()
     for _ in range(recipe.steps):
         rows = torch.multinomial(odds, recipe.batch, replacement=True, generator=generator)
-        z = augmented(network, counts[rows], salience, recipe, generator)
+        z = augmented(network, counts[rows], salience, states, recipe, generator)
         logits = network.ensemble.classify(network.ensemble.embed(z))
         loss = member_loss(logits, labels[rows], bootstrap[:, rows], recipe.label_smoothing)
         optimizer.zero_grad()
@@ -70,25 +80,48 @@ def augmented(
     network: CellTypeNetwork,
     counts: Tensor,
     salience: Tensor,
+    states: Tensor,
     recipe: Recipe,
     generator: torch.Generator,
 ) -> Tensor:
-    """Normalized values [cells, genes] of a batch after thinning, gene lists and gains."""
-    cells = len(counts)
+    """Normalized values [cells, genes] of a batch after thinning, gene lists, gains and shifts."""
+    cells, genes = counts.shape
     fraction = log_uniform(recipe.smallest_fraction, cells, generator)
     fraction[torch.rand(cells, generator=generator) < recipe.unthinned_share] = 1
-    present, gains = [], []
-    for _ in range(recipe.panels):
-        present.append(random_panel(salience, recipe, generator))
-        sd = float(torch.rand(1, generator=generator)) * recipe.gain_sd
-        gains.append(gene_gains(len(salience), sd, generator))
-    each = cells // recipe.panels
+    present = [random_panel(salience, recipe, generator) for _ in range(recipe.panels)]
+    gains = [random_gains(genes, recipe, generator) for _ in range(recipe.panels)]
+    shifts = state_shifts(states, recipe.shift_sd, recipe.panels, generator)
+    mask, factor, offset = (
+        rows.repeat_interleave(cells // recipe.panels, dim=0)
+        for rows in (torch.stack(present), torch.stack(gains), shifts)
+    )
     x = thin(counts, fraction[:, None], generator)
-    x = x * torch.stack(gains).repeat_interleave(each, dim=0)
+    x = with_ambient(x, recipe.ambient, generator) * factor
     error = torch.exp(torch.randn(cells, 1, generator=generator) * recipe.scale_sd)
-    mask = torch.stack(present).repeat_interleave(each, dim=0)
-    normalized: Tensor = network.normalization(x, mask, error)
-    return normalized
+    return network.normalization(x, mask, error) + offset * mask
+
+
+def within_class_residuals(network: CellTypeNetwork, counts: Tensor, labels: Tensor) -> Tensor:
+    """[cells, genes]: normalized values less their class mean, over the root of the cell count."""
+    z: Tensor = network.normalization(counts, torch.ones(counts.shape[1]))
+    means = torch.stack([z[labels == k].mean(dim=0) for k in range(int(labels.max()) + 1)])
+    return (z - means[labels]) / len(z) ** 0.5
+
+
+def state_shifts(states: Tensor, largest: float, count: int, generator: torch.Generator) -> Tensor:
+    """float32 [count, genes]: whole batches in other states, drawn as cells of one type differ.
+
+    Normal with the covariance within the classes, so genes of one programme move together, times a
+    size from 0 to `largest`.
+    """
+    size = torch.rand(count, 1, generator=generator) * largest
+    return size * (torch.randn(count, len(states), generator=generator) @ states)
+
+
+def random_gains(genes: int, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """float32 [genes]: gains of a random chemistry, from hardly another one to quite another."""
+    sd, dead = torch.rand(2, generator=generator).tolist()
+    return gene_gains(genes, sd * recipe.gain_sd, generator, dead_share=dead * recipe.dead_share)
 
 
 def random_panel(salience: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:

@@ -68,14 +68,17 @@ def load(folder: Path, recipe: Recipe, seed: int) -> TrainingCells:
     published = np.array([LABELS.index(name) for name in cells.labels.tolist()])
     label = np.where(mislabelled_cd8(cells), LABELS.index("CD8 T cells"), published)
     part = split(published, recipe, seed)
-    excluded = excluded_genes(cells.symbols, state_genes(), MITOCHONDRIAL)
-    genes = variable_genes(
+    return TrainingCells(cells, choose_genes(cells, part, recipe), label, published, part)
+
+
+def choose_genes(cells: Cells, part: Strings, recipe: Recipe) -> Int64:
+    """Columns of the genes that vary most among the training cells, state genes left out."""
+    return variable_genes(
         cells.counts[part == "train"],
         genes=recipe.genes,
         min_cells=recipe.min_cells,
-        excluded=excluded,
+        excluded=excluded_genes(cells.symbols, state_genes(), MITOCHONDRIAL),
     )
-    return TrainingCells(cells, genes, label, published, part)
 
 
 def mislabelled_cd8(cells: Cells) -> Flags:

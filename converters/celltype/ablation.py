@@ -1,0 +1,80 @@
+"""What the recipe's choices bring: the same training with one of them undone, one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from converters.celltype.answers import measure_labels
+from converters.celltype.evaluate import EXTERNAL, by_group, with_coverage
+from converters.celltype.export import outputs_of
+from converters.celltype.fitting import fit
+from converters.celltype.recipe import LABELS, Recipe
+from converters.celltype.training_cells import TrainingCells
+from converters.datasets import NO_COUNTERPART, Study, read
+from converters.measurements import Measurements
+from converters.vocabulary import genes_table, place
+from zoo.vocabulary import GeneVocabulary
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A training that differs in one thing.
+
+    Attributes
+    ----------
+    studies
+        The data sets that it is measured on.
+
+    """
+
+    key: str
+    condition: str
+    cells: TrainingCells
+    recipe: Recipe
+    studies: tuple[Study, ...] = EXTERNAL
+
+
+def variants(cells: TrainingCells, folder: Path, recipe: Recipe) -> Iterator[Variant]:
+    """Published labels; no gene lists in training; only the genes that a data set shares."""
+    yield Variant(
+        "published-labels",
+        "trained on the labels as published",
+        replace(cells, label=cells.published),
+        recipe,
+    )
+    yield Variant(
+        "no-gene-lists",
+        "trained without gene dropout",
+        cells,
+        replace(recipe, full_panel_share=1.0),
+    )
+    for study in EXTERNAL:
+        present = np.isin(cells.symbols, read(study, folder).symbols)
+        yield Variant(
+            "on-shared-genes",
+            "trained on the shared genes",
+            replace(cells, genes=cells.genes[present]),
+            recipe,
+            (study,),
+        )
+
+
+def measure_variant(variant: Variant, folder: Path, into: Measurements) -> None:
+    """Train a variant and measure its labels on the external data sets."""
+    model = fit(variant.cells, variant.recipe, into.seed).model
+    table = genes_table(
+        variant.cells.symbols, variant.cells.gene_ids, model.confidence.gene_weight.numpy()
+    )
+    vocabulary = GeneVocabulary.parse(table, model="ablation")
+    for study in variant.studies:
+        for setting, cells in by_group(study, folder):
+            known = cells.where(cells.labels != NO_COUNTERPART)
+            placed = place(known, vocabulary)
+            truth = np.array([LABELS.index(name) for name in known.labels.tolist()])
+            predicted = outputs_of(model, placed.counts, placed.present)["label"]
+            here = with_coverage(setting, placed.coverage, variant.key, variant.condition)
+            measure_labels(into, replace(here, role="ablation"), truth, predicted)

@@ -1,0 +1,221 @@
+"""The card of `pbmc-celltype`: every number in it comes from a measured row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from converters import compute, figures, measurements, metrics
+from converters.card import Numbers, code_digest, source
+from converters.celltype import claims, tables
+from converters.celltype.answers import ask
+from converters.celltype.calibrate import pooled_classes
+from converters.celltype.export import sample_cells
+from converters.celltype.fitting import Fitted
+from converters.celltype.recipe import LABELS, Recipe
+from converters.celltype.training_cells import TrainingCells
+from converters.datasets import BARON_HUMAN, KANG, PBMC3K, SYMPHONY
+from converters.parity import measured_tolerances, read_expected, run_graph
+from converters.robustness import COVERAGES, GENES_REMOVED, THINNING
+from converters.vocabulary import Placed, place
+from zoo.card import (
+    Author,
+    Calibration,
+    CellZooBlock,
+    Change,
+    Compute,
+    Inputs,
+    Output,
+    Row,
+    Scope,
+    Thresholds,
+    Tolerance,
+    Training,
+)
+from zoo.card_file import ModelCard
+from zoo.vocabulary import GeneVocabulary
+
+RELEASE_DATE = "2026-11-22"
+
+OUTPUTS = (
+    Output(name="label", description="most probable class", unit="class index"),
+    Output(name="prob", description="calibrated probability of each class", unit="probability"),
+    Output(
+        name="conformal_p",
+        description="p-value of each class: high = typical of it, small = the class is rejected",
+        unit="p-value",
+    ),
+    Output(name="in_set", description="classes not rejected at alpha", unit="yes or no"),
+    Output(
+        name="ood_z",
+        description="log distance to the nearest class against calibration cells",
+        unit="standard deviations",
+    ),
+    Output(
+        name="ood_p",
+        description="share of calibration cells at least as far from every class",
+        unit="p-value",
+    ),
+    Output(
+        name="embedding",
+        description="the members' embeddings side by side: classes lie apart; distances mean little",
+        unit="arbitrary",
+    ),
+)
+
+# label, in_set and p-values are steps: exact, unless a score ties with a calibration cell's.
+TOLERANCES = {
+    "label": (0.0, 0.0),
+    "prob": (1e-5, 1e-4),
+    "conformal_p": (1e-6, 0.0),
+    "in_set": (0.0, 0.0),
+    "ood_z": (1e-4, 1e-4),
+    "ood_p": (1e-6, 0.0),
+    "embedding": (1e-4, 1e-4),
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the build measured."""
+
+    rows: list[Row]
+    facts: dict[str, Any]
+    fitted: Fitted
+    cells: TrainingCells
+
+
+def write_card(folder: Path, findings: Findings, recipe: Recipe) -> None:
+    """Write `measurements.json`, the figures and `README.md`."""
+    measurements.write(folder / "measurements.json", findings.rows, findings.facts)
+    draw(folder / "figures", findings)
+    numbers = Numbers.of(findings.rows)
+    block = block_of(folder, findings, numbers, recipe)
+    template = (Path(__file__).parent / "card.md").read_text(encoding="utf-8")
+    prose = numbers.fill(template, tables.tables(numbers))
+    (folder / "README.md").write_text(ModelCard(block, prose).render(), encoding="utf-8")
+
+
+def block_of(folder: Path, findings: Findings, numbers: Numbers, recipe: Recipe) -> CellZooBlock:
+    """The `cellzoo:` block."""
+    cells, facts = findings.cells, findings.facts
+    tolerances, used = measure_graph(folder, cells)
+    few = pooled_classes(torch.from_numpy(cells.labels("calibration")), len(LABELS), recipe)
+    return CellZooBlock(
+        card_version=1,
+        contract=1,
+        name=recipe.name,
+        version=recipe.version,
+        summary="Eight cell types of human blood (PBMC) from raw counts of any 10x 3' chemistry, "
+        "with calibrated probabilities, conformal sets and out-of-distribution scores",
+        task="cell_type_annotation",
+        architecture="mlp-ensemble",
+        license="cc-by-4.0",
+        authors=[Author(name="The CellZoo authors")],
+        inputs=Inputs(
+            modality="rna",
+            organism="Homo sapiens",
+            tissues=["blood (peripheral blood mononuclear cells)"],
+            assays=["10x 3' v1", "10x 3' v2"],
+            genes=len(cells.genes),
+            gene_id_kinds=["symbol", "ensembl_id"],
+            gene_release="10x GRCh37 (hg19) reference of pbmc3k, 2016; symbols as of then",
+            gene_coverage=facts["gene_coverage"],
+            value_kinds=["counts", "log_normalized"],
+        ),
+        outputs=list(OUTPUTS),
+        scope=Scope(
+            intended=list(claims.INTENDED),
+            out_of_scope=list(claims.OUT_OF_SCOPE),
+            works_well=[numbers.claim(text) for text in claims.WORKS_WELL],
+            works_poorly=[numbers.claim(text) for text in claims.WORKS_POORLY],
+        ),
+        thresholds=Thresholds.model_validate(facts["thresholds"]),
+        calibration=Calibration(
+            method="temperature scaling; split-conformal p-values by class; Mahalanobis distance "
+            "to the nearest class; each by level of gene coverage",
+            data="pbmc3k cells held out from training",
+            cells=int((cells.part == "calibration").sum()),
+            alpha=recipe.alpha,
+            pooled_classes=[LABELS[k] for k in few],
+        ),
+        tolerances=tolerances,  # type: ignore[arg-type]
+        data=sources(numbers, cells),
+        training=Training(
+            cells=int((cells.part == "train").sum()),
+            donors=1,
+            split="by cell within one donor: 60% training, 25% calibration, 15% test",
+            code="converters.celltype",
+            code_sha256=code_digest(Path(__file__).parent),
+            seed=recipe.seeds[0],
+            hyper_parameters=recipe.hyper_parameters(),
+            wall_seconds=facts["wall_seconds"],
+        ),
+        evaluation=[row for row in findings.rows if tables.on_card(row)],
+        robustness=[row for row in findings.rows if tables.on_card_as_robustness(row)],
+        compute=used,
+        changelog=[
+            Change(version=recipe.version, date=RELEASE_DATE, changes=["First version."]),
+        ],
+    )
+
+
+def measure_graph(folder: Path, cells: TrainingCells) -> tuple[dict[str, Tolerance], Compute]:
+    """Parity with torch on the sample, and the use of resources."""
+    genes = (folder / "genes.tsv").read_bytes()
+    placed = place(sample_cells(cells), GeneVocabulary.parse(genes, model="card"))
+    feed = {"counts": placed.counts, "gene_present": placed.present}
+    found = run_graph((folder / "model.onnx").read_bytes(), feed)
+    expected = read_expected(folder / "expected.h5")
+    tolerances = measured_tolerances(found, expected, TOLERANCES)
+    return tolerances, compute.measure(folder / "model.onnx", placed.counts)
+
+
+def sources(numbers: Numbers, cells: TrainingCells) -> list[Any]:
+    """The data sets with their terms."""
+
+    def evaluated(*keys: str) -> int:
+        return sum(numbers.rows[f"{key}.model.out_share"].n for key in keys)
+
+    return [
+        source(PBMC3K, "training", len(cells.cells)),
+        source(SYMPHONY, "evaluation", evaluated("symphony-pbmc-3pv1", "symphony-pbmc-3pv2")),
+        source(KANG, "evaluation", evaluated("kang-ifnb-ctrl", "kang-ifnb-stim")),
+        source(BARON_HUMAN, "evaluation", evaluated("pancreas")),
+    ]
+
+
+def draw(folder: Path, findings: Findings) -> None:
+    """Reliability before and after temperature scaling, and the robustness curves."""
+    cells = findings.cells
+    counts, truth = cells.counts("test"), cells.labels("test")
+    placed = Placed(counts, np.ones(counts.shape[1], dtype=np.float32), 1.0)
+    answers = ask(findings.fitted.model, placed, Thresholds())
+    figures.reliability(
+        folder / "reliability.png",
+        {
+            "before temperature scaling": metrics.reliability(truth, answers.raw_prob),
+            "after": metrics.reliability(truth, answers.outputs["prob"]),
+        },
+    )
+    thinned = {f"pbmc3k-thinned-{share:g}": share for share in THINNING}
+    removed = {f"pbmc3k-removed-{share:g}": share for share in GENES_REMOVED}
+    covered = {f"pbmc3k-coverage-{share:g}": share for share in COVERAGES}
+    figures.robustness(
+        folder / "robustness.png",
+        findings.rows,
+        {
+            "share of molecules kept": by_row_id({**thinned, "pbmc3k-test": 1.0}),
+            "share of genes removed": by_row_id({"pbmc3k-test": 0.0, **removed}),
+            "weighted gene coverage": by_row_id({**covered, "pbmc3k-test": 1.0}),
+        },
+    )
+
+
+def by_row_id(positions: dict[str, float]) -> dict[str, float]:
+    """Setting keys as they stand in row ids."""
+    return {measurements.row_key(key): x for key, x in positions.items()}

@@ -1,0 +1,114 @@
+"""Measured numbers as rows of a card, collected over seeds and kept as `measurements.json`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from converters.metrics import Measure
+from zoo.card import Role, Row
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was measured on: everything in a row that is not the number.
+
+    Attributes
+    ----------
+    dataset, condition
+        As people read them; row ids are made from them.
+    key
+        Short name of data set and condition for row ids, e.g. `kang-control`.
+
+    """
+
+    key: str
+    dataset: str
+    role: Role
+    condition: str
+    donor_independent: bool | None
+    study_independent: bool | None
+    gene_coverage: float | None
+    method: str = "model"
+
+    def by(self, method: str) -> Setting:
+        """The same setting, for a baseline."""
+        return replace(self, method=method)
+
+    def row(self, metric: str, measure: Measure, seed: int) -> Row:
+        """One measured number."""
+        coverage = self.gene_coverage
+        return Row(
+            id=row_id(self.key, self.method, metric),
+            dataset=self.dataset,
+            role=self.role,
+            condition=self.condition,
+            method=self.method,
+            donor_independent=self.donor_independent,
+            study_independent=self.study_independent,
+            gene_coverage=None if coverage is None else round(min(coverage, 1.0), 4),
+            metric=metric,
+            value=round(measure.value, 5),
+            n=measure.n,
+            interval=None if measure.interval is None else _rounded(measure.interval),
+            interval_method=measure.interval_method,
+            seeds=[seed],
+        )
+
+
+@dataclass
+class Measurements:
+    """Rows of one seed, or of several after `over_seeds`."""
+
+    seed: int
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, setting: Setting, metric: str, measure: Measure) -> None:
+        """Keep one number."""
+        self.rows.append(setting.row(metric, measure, self.seed))
+
+
+def row_id(key: str, method: str, metric: str) -> str:
+    """`kang-control.model.accuracy`."""
+    return ".".join(row_key(part) for part in (key, method, metric))
+
+
+def row_key(part: str) -> str:
+    """A name as it stands in row ids."""
+    return re.sub(r"[^a-z0-9_+-]+", "-", part.lower())
+
+
+def over_seeds(runs: Sequence[Iterable[Row]]) -> list[Row]:
+    """The first run's rows with seeds and spread of the same rows in the others."""
+    found: dict[str, list[Row]] = {}
+    for run in runs:
+        for row in run:
+            found.setdefault(row.id, []).append(row)
+    merged = []
+    for rows in found.values():
+        values = [row.value for row in rows]
+        changes: dict[str, Any] = {"seeds": [seed for row in rows for seed in row.seeds]}
+        if len(rows) > 1:
+            changes["spread"] = (min(values), max(values))
+        merged.append(rows[0].model_copy(update=changes))
+    return merged
+
+
+def write(path: Path, rows: Iterable[Row], facts: dict[str, Any]) -> None:
+    """Write rows and single facts (times, sizes, thresholds)."""
+    content = {"facts": facts, "rows": [row.model_dump(mode="json") for row in rows]}
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read(path: Path) -> tuple[list[Row], dict[str, Any]]:
+    """Read what `write` wrote."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return [Row.model_validate(row) for row in content["rows"]], content["facts"]
+
+
+def _rounded(interval: tuple[float, float]) -> tuple[float, float]:
+    return round(interval[0], 5), round(interval[1], 5)
