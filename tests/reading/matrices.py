@@ -28,11 +28,11 @@ def dense_of(dataset: Dataset, source: str = "X", cells: int = 10) -> np.ndarray
     return out
 
 
-def write_by_hand(path, values: np.ndarray, layout: str, **options) -> None:
+def write_by_hand(path, values: np.ndarray, layout: str, mode: str = "w", **options) -> None:
     """An .h5ad whose X has exactly the given type, layout, chunks and filters."""
     cells, genes = values.shape
     names = h5py.string_dtype()
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, mode) as file:
         for key, prefix, length in (("obs", "c", cells), ("var", "g", genes)):
             group = file.create_group(key)
             group.attrs.update({"encoding-type": "dataframe", "_index": "_index"})

@@ -14,6 +14,7 @@ from zoo.errors import (
     CorruptMatrix,
     DeclaredSize,
     FileMissing,
+    FileUnreadable,
     NotHdf5,
     TruncatedFile,
     UnknownFormat,
@@ -129,6 +130,15 @@ def test_many_nested_groups(path):
     assert "an external link" in refused(path, UnsafeLink)
 
 
+def test_soft_links_that_multiply(path):
+    """Each level walks the next one ten times: 10^12 steps, if only depth were bounded."""
+    with h5py.File(path, "a") as file:
+        for level in range(12):
+            below = "/".join([f"level{level + 1}"] * 10)
+            file[f"level{level}"] = h5py.SoftLink(f"/{below}" if level < 11 else "/")
+    assert "a soft link in a circle" in refused(path, UnsafeLink)
+
+
 # -- sizes ---------------------------------------------------------------------------------------
 
 
@@ -240,6 +250,39 @@ def test_other_elements_in_place_of_a_matrix(path):
     assert "positions of type float64" in refused(path, UnsupportedEncoding)
 
 
+def test_compression_that_hdf5_lacks(path):
+    with h5py.File(path, "a") as file:
+        dcpl = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        dcpl.set_chunk((4, 3))
+        dcpl.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))
+        space = h5py.h5s.create_simple((4, 3))
+        file.create_group("layers")
+        h5py.h5d.create(file["layers"].id, b"zstd", h5py.h5t.NATIVE_FLOAT, space, dcpl)
+    with open_dataset(path) as dataset:
+        assert [matrix.source for matrix in dataset.matrices] == ["X"]
+        with pytest.raises(UnsupportedEncoding, match=r"HDF5 filter 32015.*is not part of HDF5"):
+            dataset.blocks("layers/zstd")
+
+
+def test_elements_without_values(path):
+    with h5py.File(path, "a") as file:
+        file["layers/type"] = np.dtype("f4")
+        file["layers/empty"] = h5py.Empty("f4")
+        file["layers/text"] = "text"
+        file["layers/wide"] = np.zeros((4, 3, 2))
+        file["layers/mapping/inside"] = np.zeros((4, 3))
+        file["uns/type"] = np.dtype("f4")
+        file["uns/empty"] = h5py.Empty("f4")
+        file["uns/pair"] = np.zeros((), dtype=[("a", "f4"), ("b", "i4")])
+        file["uns/there"] = True
+    with open_dataset(path) as dataset:
+        assert [matrix.source for matrix in dataset.matrices] == ["X"]
+        assert dataset.uns == {"there": True}
+        for name in ("type", "empty", "text", "wide", "mapping"):
+            with pytest.raises(UnsupportedEncoding, match=f"Cannot read 'layers/{name}'"):
+                dataset.blocks(f"layers/{name}")
+
+
 def test_truncated(path):
     os.truncate(path, os.path.getsize(path) // 2)
     text = refused(path, TruncatedFile)
@@ -294,6 +337,30 @@ def test_not_hdf5(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(NotHdf5, match="is not an HDF5 file"):
         open_dataset(path)
+
+
+def test_user_block_before_the_file(tmp_path):
+    path = tmp_path / "block.h5ad"
+    with h5py.File(path, "w", userblock_size=1024):
+        pass
+    write_by_hand(path, VALUES, "csr", mode="a", compression="gzip")
+    with open_dataset(path) as dataset:
+        np.testing.assert_array_equal(dense_of(dataset), VALUES)
+
+
+def test_file_that_may_not_be_read(path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("zoo.reading.opening._is_hdf5", denied)
+    with pytest.raises(FileUnreadable, match=r"Cannot read .*: Permission denied\."):
+        open_dataset(path)
+
+
+def test_pipe(tmp_path):
+    os.mkfifo(tmp_path / "my.h5ad")
+    with pytest.raises(UnknownFormat, match="neither a file nor a folder"):
+        open_dataset(tmp_path / "my.h5ad")
 
 
 @pytest.mark.parametrize("name", ["my.loom", "my.csv", "my.rds", "my.tsv.gz", "my"])

@@ -72,7 +72,7 @@ def test_refuses_values_that_are_no_numbers(counts, tmp_path, dtype):
         open_dataset(path)
 
 
-@pytest.mark.parametrize("chunks", [(1,), (7,), (64,), (5000,)])
+@pytest.mark.parametrize("chunks", [(1,), (64,), (1024,), (5000,)])
 @pytest.mark.parametrize(
     "filters",
     [

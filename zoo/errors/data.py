@@ -29,6 +29,19 @@ class FileMissing(DataError):
         )
 
 
+class FileUnreadable(DataError):
+    """The input is there, but the system does not let it be read."""
+
+    example = {"path": "my.h5ad", "reason": "Permission denied"}
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"Cannot read {path!r}: {reason}.",
+            "Ask for read access, or copy the file to a place of your own.",
+        )
+
+
 class UnknownFormat(DataError):
     """The input is in none of the formats that CellZoo reads."""
 

@@ -20,6 +20,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -137,7 +138,7 @@ class ConfinedGroup(Confined, Group):
         """
         place = f"{self.key.rstrip('/')}/{key}".lstrip("/")
         with damage_named(self.path, place):
-            found = self._walk(self.element, key.encode(), place, HOPS)
+            found = self._walk(self.element, key.encode(), place, _Hops(HOPS))
             if found is None:
                 return None
             if isinstance(found, h5py.Group):
@@ -158,9 +159,9 @@ class ConfinedGroup(Confined, Group):
                 key = f"{place}/{name.decode('utf-8', 'replace')}".lstrip("/")
                 kind = group.id.links.get_info(name).type
                 if kind == h5py.h5l.TYPE_SOFT:
-                    self._walk(group, name, key, HOPS)
+                    self._walk(group, name, key, _Hops(HOPS))
                     continue
-                element = self._step(group, name, key, HOPS)
+                element = self._step(group, name, key, _Hops(HOPS))
                 address = h5py.h5o.get_info(element.id).addr
                 if address in seen:
                     continue
@@ -172,7 +173,7 @@ class ConfinedGroup(Confined, Group):
                 elif isinstance(element, h5py.Dataset):
                     _refuse_outside_storage(element, self.path, key)
 
-    def _walk(self, start: h5py.Group, key: bytes, place: str, hops: int) -> Any:
+    def _walk(self, start: h5py.Group, key: bytes, place: str, hops: _Hops) -> Any:
         """Follow `key` name by name from `start`, never through HDF5's own path resolution."""
         element: Any = start.file["/"] if key.startswith(b"/") else start
         for name in key.split(b"/"):
@@ -183,17 +184,18 @@ class ConfinedGroup(Confined, Group):
             element = self._step(element, name, place, hops)
         return element
 
-    def _step(self, group: h5py.Group, name: bytes, place: str, hops: int) -> Any:
+    def _step(self, group: h5py.Group, name: bytes, place: str, hops: _Hops) -> Any:
         """The object behind one link of a group."""
         kind = group.id.links.get_info(name).type
         if kind == h5py.h5l.TYPE_HARD:
             return _object(h5py.h5o.open(group.id, name))
         if kind == h5py.h5l.TYPE_SOFT:
             target = group.id.links.get_val(name)
-            if hops == 0:
+            if hops.left == 0:
                 shown = target.decode("utf-8", "replace")
                 raise UnsafeLink(self.path, place, "a soft link in a circle", shown)
-            return self._walk(group, target, place, hops - 1)
+            hops.left -= 1
+            return self._walk(group, target, place, hops)
         if kind == h5py.h5l.TYPE_EXTERNAL:
             file, target = group.id.links.get_val(name)
             shown = f"{os.fsdecode(file)}:{target.decode('utf-8', 'replace')}"
@@ -298,6 +300,13 @@ class ConfinedArray(Confined, Array):
                 values = self.element[row : min(row + TEXT_ROWS, stop)]
             pieces.append(decode(values, self.path, self.key))
         return join_texts(pieces, self.path, self.key)
+
+
+@dataclass
+class _Hops:
+    """Soft links that one look-up may still follow, side paths included."""
+
+    left: int
 
 
 def _names(group: h5py.Group) -> list[bytes]:

@@ -11,7 +11,7 @@ from zoo.block import Block
 from zoo.reading import transpose
 from zoo.reading.csr import Compressed
 
-PIECE_ENTRIES = 2**19
+PIECE_ENTRIES = 2**18
 
 
 def blocks(matrix: Compressed, cells: int) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from zoo.reading.elements import AnyArray, Array
 
 # A band of rows that is held in memory. Chunks whose rows make a larger band are inflated once,
 # strip by strip, and laid out by rows on the disk.
-BAND_BYTES = 2**26
+BAND_BYTES = 2**25
 
 
 def blocks(array: Array, cells: int) -> Iterator[Block]:

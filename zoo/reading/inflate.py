@@ -22,9 +22,9 @@ import numpy.typing as npt
 from zoo.errors import DeclaredSize, TruncatedFile
 
 DEFLATE, SHUFFLE = 1, 2
-CHUNK_LIMIT = 2**23
+CHUNK_BYTES = (2**12, 2**23)  # smaller chunks cost more to hand over than to inflate
 AHEAD = 2**23  # bytes of inflated values that wait for the reader, per stream
-THREADS = 2
+THREADS = 4  # per stream, at most
 
 
 def applies(dataset: h5py.Dataset) -> bool:
@@ -35,7 +35,7 @@ def applies(dataset: h5py.Dataset) -> bool:
     filters = [dcpl.get_filter(number)[0] for number in range(dcpl.get_nfilters())]
     return (
         filters in ([DEFLATE], [SHUFFLE, DEFLATE])
-        and dataset.chunks[0] * dataset.dtype.itemsize <= CHUNK_LIMIT
+        and CHUNK_BYTES[0] <= dataset.chunks[0] * dataset.dtype.itemsize <= CHUNK_BYTES[1]
         and dataset.file.driver == "sec2"
         and dataset.file.userblock_size == 0
         and hasattr(os, "pread")
@@ -113,7 +113,7 @@ class InflatedStream:
 
     def __init__(self, index: ChunkIndex) -> None:
         self.index = index
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="inflate")
+        self._pool = ThreadPoolExecutor(_threads(), thread_name_prefix="inflate")
         self._waiting: dict[int, Future[npt.NDArray[Any]]] = {}
         self._ahead = max(1, AHEAD // (index.chunk * index.dtype.itemsize))
 
@@ -133,9 +133,10 @@ class InflatedStream:
         for number in range(first, last + 1):
             low = number * index.chunk
             begin, end = max(start, low), min(stop, low + index.chunk)
-            values[begin - start : end - start] = self._waiting[number].result()[
-                begin - low : end - low
-            ]
+            chunk = self._waiting[number].result()
+            values[begin - start : end - start] = chunk[begin - low : end - low]
+            if end == low + index.chunk:  # read to its end, and never again
+                del self._waiting[number]
         return values
 
     def __enter__(self) -> Self:
@@ -149,3 +150,9 @@ class InflatedStream:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._waiting.clear()
+
+
+def _threads() -> int:
+    """As many as the process may use, within `THREADS`."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(THREADS, len(affinity(0)) if affinity else os.cpu_count() or 1)

@@ -144,7 +144,13 @@ class StoredAnnData:
         layers = self.root.get("layers")
         named = layers.members() if isinstance(layers, Group) else []
         sources = ["X", "raw/X", *(f"layers/{name}" for name in named)]
-        return [source for source in sources if self._find(source) is not None]
+        return [source for source in sources if self._is_there(source)]
+
+    def _is_there(self, source: str) -> bool:
+        try:
+            return self._find(source) is not None
+        except UnsupportedEncoding:  # raised again when it is asked for
+            return True
 
     def _find(self, source: str) -> Group | Array | None:
         element = self.root.get(source)
@@ -212,12 +218,17 @@ def _sparse_form(group: Group) -> tuple[str, int, int, int]:
 
 def _scalars(group: Group, depth: int) -> Iterator[tuple[str, Any]]:
     for name in group.members():
-        element = group.get(name)
+        try:
+            element = group.get(name)
+        except UnsupportedEncoding:
+            continue
         if isinstance(element, Group):
             if depth > 1:
                 for inner, value in _scalars(element, depth - 1):
                     yield f"{name}/{inner}", value
         elif element is not None and element.shape == ():
             value = element.scalar()
-            if isinstance(value, str | int | float | bool | np.generic):
-                yield name, value.item() if isinstance(value, np.generic) else value
+            if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+                value = value.item()
+            if isinstance(value, str | int | float):
+                yield name, value

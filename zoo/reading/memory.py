@@ -6,6 +6,7 @@ anndata, pandas and SciPy are met only as the objects that the caller already ha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -118,10 +119,15 @@ class LentAnnData:
 
     def _sources(self) -> list[str]:
         adata = self.adata
-        sources = ["X"] if adata.X is not None else []
+        sources = ["X"] if self._x is not None else []
         if adata.raw is not None and adata.raw.X is not None:
             sources.append("raw/X")
         return [*sources, *(f"layers/{name}" for name in adata.layers)]
+
+    @cached_property
+    def _x(self) -> Any:
+        """X, asked for once: a view makes a copy each time."""
+        return self.adata.X
 
     def _matrix(self, source: str) -> Any:
         if source not in self._sources():
@@ -130,22 +136,22 @@ class LentAnnData:
             layers = [str(name) for name in self.adata.layers]
             raise MissingKey(PATH, "layers", source.removeprefix("layers/"), layers)
         if source == "X":
-            return self.adata.X
+            return self._x
         if source == "raw/X":
             return self.adata.raw.X
         return self.adata.layers[source.removeprefix("layers/")]
 
     def _described(self, source: str) -> Matrix:
         matrix = self._matrix(source)
-        dtype = np.dtype(matrix.dtype)
-        rows, genes = (int(length) for length in matrix.shape)
-        if not is_number(dtype):
-            raise UnsupportedEncoding(PATH, source, f"values of type {dtype}")
         layout = _sparse_format(matrix)
         if layout is None and not _is_dense(matrix):
             kind = type(matrix)
             detail = f"a {kind.__module__}.{kind.__qualname__}; bring it into memory first"
             raise UnsupportedEncoding(PATH, source, detail)
+        dtype = np.dtype(matrix.dtype)
+        if not is_number(dtype):
+            raise UnsupportedEncoding(PATH, source, f"values of type {dtype}")
+        rows, genes = (int(length) for length in matrix.shape)
         entries = int(getattr(matrix, "nnz", 0)) if layout else rows * genes
         return Matrix(source, layout or "dense", genes, entries)
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import FileMissing, NotHdf5, UnknownFormat
+from zoo.errors import FileMissing, FileUnreadable, NotHdf5, UnknownFormat
 from zoo.reading import confined, zarr_store
 from zoo.reading.cellranger import CellRangerFile, matrix_groups
 from zoo.reading.confined import ConfinedGroup
@@ -33,7 +33,7 @@ def open_dataset(source: str | os.PathLike[str] | AnnData) -> Dataset:
 
     Raises
     ------
-    FileMissing, UnknownFormat, NotHdf5, TruncatedFile
+    FileMissing, FileUnreadable, UnknownFormat, NotHdf5, TruncatedFile
         If the source cannot be opened as any of these.
     UnsafeLink, DeclaredSize
         If the file reaches outside itself, or declares sizes that cannot be true.
@@ -44,10 +44,19 @@ def open_dataset(source: str | os.PathLike[str] | AnnData) -> Dataset:
     if not isinstance(source, str | os.PathLike):
         return _in_memory(source)
     path = os.fspath(source)
+    try:
+        return _stored(path)
+    except PermissionError as error:
+        raise FileUnreadable(path, error.strerror or "permission denied") from error
+
+
+def _stored(path: str) -> Dataset:
     if not os.path.exists(path):
         raise FileMissing(path)
     if os.path.isdir(path):
         return _folder(path)
+    if not os.path.isfile(path):
+        raise UnknownFormat(path, "it is neither a file nor a folder")
     if _is_hdf5(path):
         return _hdf5(path)
     if path.endswith(MATRIX_NAMES):

@@ -54,13 +54,15 @@ def blocks(
     """
     indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
     bounds = _bounds(indptr, cells)
-    record = np.dtype([("row", "<i8"), ("column", "<i4"), ("value", dtype)])
+    row_type = np.int32 if len(counts) <= 2**31 else np.int64
+    record = np.dtype([("row", row_type), ("column", np.int32), ("value", dtype)])
     with tempfile.TemporaryFile(prefix="cellzoo-") as file:
         _lay_out(file.fileno(), triplets, indptr[bounds], bounds, record)
         for low, high in pairwise(bounds):
             first, last = int(indptr[low]), int(indptr[high])
             part = _read(file.fileno(), first, last, record)
-            order = np.argsort(part["row"], kind="stable")
+            within = (part["row"] - low).astype(_small(int(high - low)))
+            order = np.argsort(within, kind="stable")
             for start in range(int(low), int(high), cells):
                 stop = min(start + cells, int(high))
                 begin, end = int(indptr[start]) - first, int(indptr[stop]) - first
@@ -93,18 +95,23 @@ def _lay_out(
 ) -> None:
     """Append each entry to the region of its partition."""
     written = ends.copy()
+    count = len(bounds) - 1
+    partition_of = np.repeat(np.arange(count, dtype=_small(count)), np.diff(bounds))
     for row, column, value in triplets:
         entries = np.empty(len(row), dtype=record)
         entries["row"], entries["column"], entries["value"] = row, column, value
-        partition = np.searchsorted(bounds, row, side="right") - 1
-        order = np.argsort(partition, kind="stable")
-        entries = entries[order]
-        edges = np.searchsorted(partition[order], np.arange(len(bounds)))
-        for number in range(len(bounds) - 1):
+        partition = partition_of[row]
+        entries = entries[np.argsort(partition, kind="stable")]
+        edges = np.concatenate([[0], np.cumsum(np.bincount(partition, minlength=count))])
+        for number in np.flatnonzero(np.diff(edges)):
             part = entries[edges[number] : edges[number + 1]]
-            if len(part):
-                _write(file, part, int(written[number]) * record.itemsize)
-                written[number] += len(part)
+            _write(file, part, int(written[number]) * record.itemsize)
+            written[number] += len(part)
+
+
+def _small(count: int) -> type[np.unsignedinteger]:
+    """A type for numbers below `count`: NumPy sorts 16 bits by radix, ten times as fast."""
+    return np.uint16 if count <= 2**16 else np.uint64
 
 
 def _write(file: int, part: npt.NDArray[Any], offset: int) -> None:
