@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder of the data sets")
     parser.add_argument("-o", "--output", type=Path, default=Path("cards/pbmc-celltype"))
     parser.add_argument("--work", type=Path, default=Path("build/pbmc-celltype"))
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     if unknown := set(arguments.steps) - set(STEPS):
         parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")

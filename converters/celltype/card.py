@@ -62,7 +62,7 @@ OUTPUTS = (
     ),
     Output(
         name="embedding",
-        description="the members' embeddings side by side: classes lie apart; distances mean little",
+        description="the members' embeddings side by side: classes lie apart, distances say little",
         unit="arbitrary",
     ),
 )

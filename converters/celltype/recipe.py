@@ -47,6 +47,8 @@ class Recipe:
 
     # genes
     genes: int = 4000
+    markers: int = 150
+    """Genes of each class that are taken for standing out in it; the rest by variance."""
     min_cells: int = 5
     target: float = 2000.0
     """Panel counts of a cell after normalization."""

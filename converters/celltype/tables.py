@@ -23,12 +23,12 @@ _METHODS = {
     "logistic_regression": "logistic regression",
     "nearest_centroid": "nearest centroid",
 }
-_OF_BASELINES = {"accuracy", "macro_f1", "cd4_cd8_accuracy"}
+_OF_BASELINES = {"accuracy", "cd4_cd8_accuracy"}
 _OF_THE_MODEL = _OF_BASELINES | {
-    "ece", "ece_before_temperature", "coverage", "set_size", "out_share", "call_share",
-    "call_accuracy", "ancestor_call_accuracy", "call_depth", "ood_auroc", "ood_p_below_0.05",
-    "not_in_share",
+    "macro_f1", "ece", "ece_before_temperature", "coverage", "set_size", "out_share", "call_share",
+    "call_accuracy", "ancestor_call_accuracy", "call_depth", "ood_auroc", "not_in_share",
 }  # fmt: skip
+_OF_ROBUSTNESS = {"model": {"accuracy", "coverage"}}
 
 
 def on_card(row: Row) -> bool:
@@ -44,7 +44,8 @@ def on_card_as_robustness(row: Row) -> bool:
     """Whether a row is among the card's robustness rows."""
     if row.role not in ("robustness", "validation"):
         return False
-    return row.id in claims.named_rows() or row.metric in ("accuracy", "coverage", "out_share")
+    shown = _OF_ROBUSTNESS.get(row.method, {"accuracy"})
+    return row.id in claims.named_rows() or row.metric in shown
 
 
 def tables(numbers: Numbers) -> dict[str, Callable[[], str]]:

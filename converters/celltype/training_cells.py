@@ -11,7 +11,14 @@ import numpy.typing as npt
 
 from converters.celltype.recipe import LABELS, Recipe
 from converters.datasets import NO_COUNTERPART, PBMC3K, Cells, Flags, Strings, read
-from converters.vocabulary import Float32, Int64, excluded_genes, variable_genes
+from converters.vocabulary import (
+    Float32,
+    Int64,
+    detected_genes,
+    excluded_genes,
+    marker_genes,
+    variable_genes,
+)
 
 MITOCHONDRIAL = ("MT-",)
 
@@ -68,17 +75,22 @@ def load(folder: Path, recipe: Recipe, seed: int) -> TrainingCells:
     published = np.array([LABELS.index(name) for name in cells.labels.tolist()])
     label = np.where(mislabelled_cd8(cells), LABELS.index("CD8 T cells"), published)
     part = split(published, recipe, seed)
-    return TrainingCells(cells, choose_genes(cells, part, recipe), label, published, part)
+    return TrainingCells(cells, choose_genes(cells, label, part, recipe), label, published, part)
 
 
-def choose_genes(cells: Cells, part: Strings, recipe: Recipe) -> Int64:
-    """Columns of the genes that vary most among the training cells, state genes left out."""
-    return variable_genes(
-        cells.counts[part == "train"],
-        genes=recipe.genes,
-        min_cells=recipe.min_cells,
-        excluded=excluded_genes(cells.symbols, state_genes(), MITOCHONDRIAL),
-    )
+def choose_genes(cells: Cells, label: Int64, part: Strings, recipe: Recipe) -> Int64:
+    """Columns of the genes that mark a class or vary most among the training cells, in file order.
+
+    State genes are left out.
+    """
+    training = part == "train"
+    counts = cells.counts[training]
+    excluded = excluded_genes(cells.symbols, state_genes(), MITOCHONDRIAL)
+    candidates = detected_genes(counts, recipe.min_cells) & ~excluded
+    markers = marker_genes(counts, label[training], per_class=recipe.markers, candidates=candidates)
+    candidates[markers] = False
+    others = variable_genes(counts, genes=recipe.genes - len(markers), candidates=candidates)
+    return np.sort(np.concatenate([markers, others]))
 
 
 def mislabelled_cd8(cells: Cells) -> Flags:

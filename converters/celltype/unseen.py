@@ -23,7 +23,7 @@ from converters.vocabulary import Int64
 def without(cells: TrainingCells, label: int, recipe: Recipe) -> TrainingCells:
     """The cells with one type moved into a part of its own, `unseen`, and genes chosen anew."""
     part = np.where(cells.label == label, "unseen", cells.part)
-    return replace(cells, part=part, genes=choose_genes(cells.cells, part, recipe))
+    return replace(cells, part=part, genes=choose_genes(cells.cells, cells.label, part, recipe))
 
 
 def detect_unseen(cells: TrainingCells, recipe: Recipe, into: Measurements) -> None:

@@ -7,7 +7,13 @@ sparse = pytest.importorskip("scipy.sparse")
 
 from converters.datasets import PBMC3K, Cells, counts_from_log, read  # noqa: E402
 from converters.robustness import gene_list, thinned, thinned_to  # noqa: E402
-from converters.vocabulary import genes_table, place, variable_genes  # noqa: E402
+from converters.vocabulary import (  # noqa: E402
+    detected_genes,
+    genes_table,
+    marker_genes,
+    place,
+    variable_genes,
+)
 from zoo.vocabulary import GeneVocabulary  # noqa: E402
 
 
@@ -47,16 +53,25 @@ def test_counts_are_placed_in_the_order_of_the_vocabulary():
     assert by_id.counts.tolist() == [[9, 7, 0]]
 
 
-def test_variable_genes_skip_rare_and_excluded_ones():
+def test_variable_and_marker_genes_among_the_candidates():
     rng = np.random.default_rng(0)
     counts = rng.poisson(5, (200, 60)).astype(np.float32)
     counts[:100, 2] *= 6
     counts[:100, 3] *= 6
-    counts[:, 4] = 0
-    counts[0, 4] = 900
-    excluded = np.arange(60) == 3
-    chosen = variable_genes(sparse.csr_matrix(counts), genes=1, min_cells=3, excluded=excluded)
-    assert chosen.tolist() == [2]
+    counts[:8, 5] += 4
+    matrix = sparse.csr_matrix(counts)
+    candidates = np.arange(60) != 3
+    assert variable_genes(matrix, genes=1, candidates=candidates).tolist() == [2]
+    labels = (np.arange(200) < 8).astype(np.int64)
+    markers = marker_genes(matrix, labels, per_class=1, candidates=candidates)
+    assert 5 in markers
+    assert 3 not in markers
+
+
+def test_rarely_seen_genes_are_no_candidates():
+    counts = np.zeros((10, 2), dtype=np.float32)
+    counts[0, 0], counts[:5, 1] = 900, 1
+    assert detected_genes(sparse.csr_matrix(counts), 5).tolist() == [False, True]
 
 
 def test_disturbances_take_what_they_say():
