@@ -96,6 +96,8 @@ def test_a_damaged_vocabulary_is_refused(table, said):
         (("Lyz2", "Cd3d", "H2-Aa", "Gapdh"), None, "Mus musculus"),
         (tuple(f"ENSMUSG{i:011d}" for i in range(5)), "human", "Mus musculus"),
         (("LYZ", "CD3D"), "mouse", "Mus musculus"),
+        (("Lyz2", "Cd3d", "Gapdh"), "human", "Mus musculus"),
+        (("Lyz2", "Cd3d", "Gapdh"), "rat", "Rattus norvegicus"),
         (("marker_1", "marker_2"), None, None),
         (("marker_1",), "NCBITaxon:9606", "Homo sapiens"),
     ],

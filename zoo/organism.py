@@ -34,8 +34,10 @@ _ENSEMBL_PREFIXES = {
 }
 _ENSEMBL = re.compile(r"(ENS[A-Z]*G)\d{11}(\.\d+)?")
 # Human symbols are capitals (C1orf112 and LOC… aside); mouse and rat ones capitalise one letter.
-_CAPITALS = re.compile(r"[A-Z][A-Z0-9]+(-[A-Z0-9]+)*(orf\d+)?")
-_TITLE = re.compile(r"[A-Z][a-z][a-z0-9]*(-[a-z0-9]+)*")
+_WRITTEN = {
+    "Homo sapiens": (re.compile(r"[A-Z][A-Z0-9]+(-[A-Z0-9]+)*(orf\d+)?"), "human"),
+    "Mus musculus": (re.compile(r"[A-Z][a-z][a-z0-9]*(-[A-Za-z0-9]+)*"), "mouse"),
+}
 _DECISIVE = 0.6
 
 ORGANISM_KEYS = ("organism", "species", "organism_ontology_term_id")
@@ -66,7 +68,10 @@ def canonical_organism(name: str) -> str:
 def infer_organism(
     gene_names: Iterable[npt.NDArray[np.str_]], declared: str | None
 ) -> OrganismEvidence:
-    """The organism by Ensembl ids, else by what the file declares, else by how symbols are written.
+    """The organism of a file, by the strongest evidence there is.
+
+    Ensembl ids say it; symbols written as in mouse are no human ones, whatever the file declares;
+    then the declaration counts; symbols in capitals come last, since orthologs are written so too.
 
     Parameters
     ----------
@@ -77,11 +82,15 @@ def infer_organism(
 
     """
     columns = list(gene_names)
-    for look in (_by_ensembl_ids, lambda _: _by_declaration(declared), _by_symbols):
-        for names in columns:
-            if (found := look(names)) is not None:
-                return found
-    return OrganismEvidence(None, "neither gene names nor metadata tell")
+    declaration = _by_declaration(declared)
+    claims_human = declaration is None or declaration.organism == "Homo sapiens"
+    found = [_by_ensembl_ids(names) for names in columns]
+    if claims_human:
+        found += [_by_symbols(names, "Mus musculus") for names in columns]
+    found.append(declaration)
+    found += [_by_symbols(names, "Homo sapiens") for names in columns]
+    nothing = OrganismEvidence(None, "neither gene names nor metadata tell")
+    return next((evidence for evidence in found if evidence), nothing)
 
 
 def _by_declaration(declared: str | None) -> OrganismEvidence | None:
@@ -100,14 +109,10 @@ def _by_ensembl_ids(names: npt.NDArray[np.str_]) -> OrganismEvidence | None:
     return None
 
 
-def _by_symbols(names: npt.NDArray[np.str_]) -> OrganismEvidence | None:
-    total = len(names)
-    for organism, pattern, kind in (
-        ("Mus musculus", _TITLE, "mouse"),
-        ("Homo sapiens", _CAPITALS, "human"),
-    ):
-        count = sum(bool(pattern.fullmatch(name)) for name in names.tolist())
-        if count > _DECISIVE * total:
-            sentence = f"{count:,} of {total:,} symbols are written as in {kind}"
-            return OrganismEvidence(organism, sentence)
-    return None
+def _by_symbols(names: npt.NDArray[np.str_], organism: str) -> OrganismEvidence | None:
+    pattern, kind = _WRITTEN[organism]
+    count = sum(bool(pattern.fullmatch(name)) for name in names.tolist())
+    if count <= _DECISIVE * len(names):
+        return None
+    sentence = f"{count:,} of {len(names):,} symbols are written as in {kind}"
+    return OrganismEvidence(organism, sentence)
