@@ -48,7 +48,7 @@ def robustness(path: Path, rows: Sequence[Row], panels: Mapping[str, Mapping[str
         for method, colour in _COLOURS.items():
             shown = [
                 (x, found[f"{key}.{method}.accuracy"].value)
-                for key, x in keys.items()
+                for key, x in sorted(keys.items(), key=lambda item: item[1])
                 if f"{key}.{method}.accuracy" in found
             ]
             x, y = np.array(shown).T

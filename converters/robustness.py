@@ -10,7 +10,7 @@ import numpy as np
 from converters.vocabulary import Float32, Placed
 
 THINNING = (0.5, 0.25, 0.1, 0.05)
-GENES_REMOVED = (0.1, 0.25, 0.5, 0.75)
+GENES_REMOVED = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 COVERAGES = (0.02, 0.05, 0.1, 0.2, 0.4)
 PANEL_COUNTS = (10, 20, 50, 100, 200, 400)
 

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from converters.celltype.answers import measure_labels
-from converters.celltype.evaluate import EXTERNAL, by_group, with_coverage
+from converters.celltype.confidence import CellTypeModel
+from converters.celltype.evaluate import EXTERNAL, by_group, disturbed_setting, with_coverage
 from converters.celltype.export import outputs_of
 from converters.celltype.fitting import fit
 from converters.celltype.recipe import LABELS, Recipe
 from converters.celltype.training_cells import TrainingCells
 from converters.datasets import NO_COUNTERPART, Study, read
-from converters.measurements import Measurements
-from converters.vocabulary import genes_table, place
+from converters.measurements import Measurements, Setting
+from converters.robustness import grid
+from converters.vocabulary import Int64, Placed, genes_table, place
 from zoo.vocabulary import GeneVocabulary
 
 
@@ -28,6 +30,8 @@ class Variant:
     ----------
     studies
         The data sets that it is measured on.
+    with_fewer_genes
+        Whether held-out pbmc3k cells with genes removed are among them.
 
     """
 
@@ -36,6 +40,7 @@ class Variant:
     cells: TrainingCells
     recipe: Recipe
     studies: tuple[Study, ...] = EXTERNAL
+    with_fewer_genes: bool = False
 
 
 def variants(cells: TrainingCells, folder: Path, recipe: Recipe) -> Iterator[Variant]:
@@ -51,6 +56,7 @@ def variants(cells: TrainingCells, folder: Path, recipe: Recipe) -> Iterator[Var
         "trained without gene dropout",
         cells,
         replace(recipe, full_panel_share=1.0),
+        with_fewer_genes=True,
     )
     for study in EXTERNAL:
         present = np.isin(cells.symbols, read(study, folder).symbols)
@@ -64,17 +70,34 @@ def variants(cells: TrainingCells, folder: Path, recipe: Recipe) -> Iterator[Var
 
 
 def measure_variant(variant: Variant, folder: Path, into: Measurements) -> None:
-    """Train a variant and measure its labels on the external data sets."""
+    """Train a variant and measure its labels on its data sets and on pbmc3k with fewer genes."""
     model = fit(variant.cells, variant.recipe, into.seed).model
-    table = genes_table(
-        variant.cells.symbols, variant.cells.gene_ids, model.confidence.gene_weight.numpy()
-    )
+    weight = model.confidence.gene_weight.numpy()
+    table = genes_table(variant.cells.symbols, variant.cells.gene_ids, weight)
     vocabulary = GeneVocabulary.parse(table, model="ablation")
     for study in variant.studies:
         for setting, cells in by_group(study, folder):
             known = cells.where(cells.labels != NO_COUNTERPART)
             placed = place(known, vocabulary)
             truth = np.array([LABELS.index(name) for name in known.labels.tolist()])
-            predicted = outputs_of(model, placed.counts, placed.present)["label"]
-            here = with_coverage(setting, placed.coverage, variant.key, variant.condition)
-            measure_labels(into, replace(here, role="ablation"), truth, predicted)
+            measure_placed(model, placed, truth, variant, setting, into)
+    if variant.with_fewer_genes:
+        truth = variant.cells.labels("test")
+        for disturbed in grid(variant.cells.counts("test"), weight, seed=into.seed):
+            if disturbed.key.startswith("removed"):
+                setting = disturbed_setting(disturbed)
+                measure_placed(model, disturbed.placed, truth, variant, setting, into)
+
+
+def measure_placed(
+    model: CellTypeModel,
+    placed: Placed,
+    truth: Int64,
+    variant: Variant,
+    setting: Setting,
+    into: Measurements,
+) -> None:
+    """Measure a variant's labels in one setting."""
+    predicted = outputs_of(model, placed.counts, placed.present)["label"]
+    here = with_coverage(setting, placed.coverage, variant.key, variant.condition)
+    measure_labels(into, replace(here, role="ablation"), truth, predicted)

@@ -34,6 +34,8 @@ WORKS_WELL = (
     "{{pbmc3k-removed-0-75.logistic_regression.accuracy}}",
     "A wrong tissue: pancreatic islet cells get an `out` verdict in a share of "
     "{{pancreas.model.out_share}}",
+    "CD14+ monocytes, had they not been taught: {{unseen-cd14+-monocytes.model.out_share}} get an "
+    "`out` verdict",
 )
 
 WORKS_POORLY = (
@@ -47,11 +49,12 @@ WORKS_POORLY = (
     "of 0.9",
     "In its own data set it is no better than logistic regression: {{pbmc3k-test.model.accuracy}} "
     "against {{pbmc3k-test.logistic_regression.accuracy}}",
-    "Types that it was not taught and that resemble a known one: with CD14+ monocytes left out "
-    "{{unseen-cd14+-monocytes.model.out_share}} of them, with CD8 T cells left out "
-    "{{unseen-cd8-t-cells.model.out_share}}, get an `out` verdict",
-    "Megakaryocytes (9 in training) in another data set: "
-    "{{symphony-pbmc-3pv2.model.recall-megakaryocytes}} found of very few",
+    "Types that it was not taught and that resemble a known one pass as that one: with NK cells "
+    "left out of training a share of {{unseen-nk-cells.model.not_in_share}} of them gets a verdict "
+    "other than `in`, with CD4 T cells left out {{unseen-cd4-t-cells.model.not_in_share}}, with "
+    "FCGR3A+ monocytes left out {{unseen-fcgr3a+-monocytes.model.not_in_share}}",
+    "Megakaryocytes (9 in training) in another data set: share found "
+    "{{symphony-pbmc-3pv2.model.recall-megakaryocytes}}",
     "Very shallow cells: with 5% of the molecules kept, coverage falls to "
     "{{pbmc3k-thinned-0-05.model.coverage}}",
 )

@@ -25,7 +25,7 @@ from converters.celltype.recipe import LABELS, Recipe
 from converters.celltype.training_cells import TrainingCells
 from converters.datasets import BARON_HUMAN, KANG, NO_COUNTERPART, SYMPHONY, Cells, Study, read
 from converters.measurements import Measurements, Setting
-from converters.robustness import grid
+from converters.robustness import Disturbed, grid
 from converters.vocabulary import Float32, Int64, Placed, genes_table, place
 from zoo.card import Thresholds
 from zoo.vocabulary import GeneVocabulary
@@ -189,15 +189,7 @@ def disturbances(evaluation: Evaluation) -> None:
     everyone = np.ones(len(truth), dtype=bool)
     weight = evaluation.vocabulary.weight
     for disturbed in grid(cells.counts("test"), weight, seed=into.seed):
-        setting = Setting(
-            key=f"pbmc3k-{disturbed.key}",
-            dataset="pbmc3k",
-            role="robustness",
-            condition=disturbed.condition,
-            donor_independent=False,
-            study_independent=False,
-            gene_coverage=disturbed.placed.coverage,
-        )
+        setting = disturbed_setting(disturbed)
         answers = evaluation.ask(disturbed.placed)
         measure_labels(into, setting, truth, answers.outputs["label"])
         into.add(setting, "coverage", metrics.covered(truth, answers.outputs["in_set"]))
@@ -205,3 +197,16 @@ def disturbances(evaluation: Evaluation) -> None:
         into.add(setting, "set_size", measured(float(sizes.mean()), len(sizes)))
         measure_verdicts(into, setting, answers)
         measure_baselines(into, setting, truth, everyone, disturbed.placed, evaluation.baselines)
+
+
+def disturbed_setting(disturbed: Disturbed) -> Setting:
+    """The setting of held-out pbmc3k cells after something was taken from them."""
+    return Setting(
+        key=f"pbmc3k-{disturbed.key}",
+        dataset="pbmc3k",
+        role="robustness",
+        condition=disturbed.condition,
+        donor_independent=False,
+        study_independent=False,
+        gene_coverage=disturbed.placed.coverage,
+    )
