@@ -13,7 +13,7 @@ LAYERS = {
     "provenance",
     2: "checkout pull parts cache shelf hubs session reading writing",
     1: "card card_file model_index manifest registry vocabulary labels table alignment block "
-    "value_kind organism validation confidence predictions ordered",
+    "value_kind near_integers organism validation confidence predictions ordered",
     0: "errors digest settings staging version",
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.split()}

@@ -14,30 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from zoo.block import Block, Int64
+from zoo.block import Block
+from zoo.card import ValueKind
 from zoo.errors import NegativeValues, NotFinite, UnrecognizedValues
+from zoo.near_integers import BASES, LINEAR, SHARE, Base, Fit, NonzeroCells, Tally
 
-Float64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
-ValueKind = Literal["counts", "log_normalized", "intensity"]
-Base = Literal["e", "2", "10"]
-
-BASES: tuple[Base, ...] = ("e", "2", "10")
-LINEAR = "linear"  # no logarithm to undo: CPM and the like
-
-SHARE = 0.9  # of near-integers, from which a base is taken as found
 CONSISTENT_SHARE = 0.7  # below which a later block is of another kind
 INTEGERS_MORE = 0.5  # share of integers by which a later block may exceed the first ones
-TOLERANCE = 0.03  # distance from an integer; by chance 6% of values are as near
-RATIOS = (1.05, 10.5)  # outside, a ratio says nothing: trivially near, or blurred by rounding
 INFORMATIVE = 10  # values with a ratio between these, without which nothing is concluded
-MULTIPLES = (1, 2, 3, 4, 5)  # what the smallest count of a cell may be
-LARGEST = 1e12  # no count is larger once the logarithm is undone
 SAMPLED_CELLS = 128  # per block; integers, signs and extremes are looked at in all
 CONSTANT = 1.01  # largest by smallest sum of cells that were scaled to one sum
 
@@ -157,7 +144,7 @@ class ValueKindDetector:
         self._minimum, self._maximum = np.inf, -np.inf
         self._not_finite: int | None = None
         self._negative: tuple[int, float] | None = None
-        self._tallies = {candidate: _Tally() for candidate in (*BASES, LINEAR)}
+        self._tallies = {candidate: Tally() for candidate in (*BASES, LINEAR)}
 
     def update(self, block: Block) -> None:
         """Take one more block into account."""
@@ -184,7 +171,7 @@ class ValueKindDetector:
             self._coarse += int((values >= _exact_limit(values.dtype)).sum())
         self._integers += integers
         if self._negative is None:
-            cells = _Cells.of(block, SAMPLED_CELLS)
+            cells = NonzeroCells.of(block, SAMPLED_CELLS)
             self._tallies[LINEAR].add_sums(cells.values, cells.starts)
             if integers < len(values):
                 for candidate, tally in self._tallies.items():
@@ -283,8 +270,8 @@ def is_consistent(block: Block, evidence: Evidence) -> bool:
     integers = (np.trunc(values) == values).mean()
     if integers > evidence.integers + INTEGERS_MORE:
         return False  # counts: integers are no evidence of a logarithm, so its test would pass
-    tally = _Tally()
-    tally.add(_Cells.of(block, SAMPLED_CELLS), evidence.base or "e")
+    tally = Tally()
+    tally.add(NonzeroCells.of(block, SAMPLED_CELLS), evidence.base or "e")
     return tally.informative < INFORMATIVE or tally.share >= CONSISTENT_SHARE
 
 
@@ -298,140 +285,16 @@ def to_counts(block: Block, evidence: Evidence) -> Block:
     """
     if evidence.value_kind != "log_normalized":
         return block
-    cells = _Cells.of(block)
+    cells = NonzeroCells.of(block)
     counts = np.zeros(len(block.data), dtype=np.float32)
     if len(cells.starts):
-        fit = _Fit.of(cells, evidence.base or "e")
+        fit = Fit.of(cells, evidence.base or "e")
         per_cell = np.repeat(fit.is_integer, cells.lengths)
         counts[block.data != 0] = np.where(per_cell, np.rint(fit.ratios), fit.ratios)
     return replace(block, data=counts)
 
 
-# -- arithmetic ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """Nonzero values of those cells that have any: cell i begins at `starts[i]`."""
-
-    values: Float64
-    starts: Int64
-    is_half: bool
-
-    @classmethod
-    def of(cls, block: Block, limit: int | None = None) -> _Cells:
-        """All cells of a block, or `limit` of them spread evenly."""
-        indptr, data = block.indptr, block.data
-        if limit is not None and block.cells > limit:
-            rows = np.linspace(0, block.cells - 1, limit).astype(np.int64)
-            data = np.concatenate([data[indptr[row] : indptr[row + 1]] for row in rows])
-            lengths = np.diff(indptr)[rows]
-            indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(data != 0)])[indptr]
-        starts = before[:-1][np.diff(before) > 0]
-        is_half = data.dtype == np.float16
-        return cls(data[data != 0].astype(np.float64), starts, is_half)
-
-    @property
-    def lengths(self) -> Int64:
-        return np.diff(np.append(self.starts, len(self.values)))
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """Cells after undoing one candidate: ratios to the smallest value, times a small multiple."""
-
-    ratios: Float64
-    deviations: Float64  # from the nearest integer
-    is_informative: Bool
-    is_integer: Bool  # per cell
-
-    @classmethod
-    def of(cls, cells: _Cells, candidate: str) -> _Fit:
-        linear = _undone(cells.values, candidate)
-        lengths = cells.lengths
-        smallest = np.minimum.reduceat(linear, cells.starts)
-        # A subnormal smallest value would make infinite ratios; they are informative of nothing.
-        with np.errstate(over="ignore"):
-            ratios = linear / np.repeat(smallest, lengths)
-        low, high = RATIOS
-        high = high / 2 if cells.is_half else high
-        multiple = np.ones(len(cells.starts))
-        is_integer = np.zeros(len(cells.starts), dtype=bool)
-        for candidate_multiple in MULTIPLES:
-            scaled = ratios * candidate_multiple
-            near = np.abs(scaled - np.rint(scaled)) <= TOLERANCE
-            useful = (ratios >= low) & (scaled <= high)
-            known = np.add.reduceat(useful.astype(np.int64), cells.starts)
-            hits = np.add.reduceat((useful & near).astype(np.int64), cells.starts)
-            # A larger multiple must show itself in several values: it fits more by chance.
-            enough = known >= (0 if candidate_multiple == 1 else 5)
-            newly = ~is_integer & enough & (hits >= SHARE * known)
-            multiple[newly], is_integer = candidate_multiple, is_integer | newly
-            if is_integer.all():
-                break
-        ratios = ratios * np.repeat(multiple, lengths)
-        useful = (ratios >= low * np.repeat(multiple, lengths)) & (ratios <= high)
-        with np.errstate(invalid="ignore"):
-            deviations = np.abs(ratios - np.rint(ratios))
-        if candidate != LINEAR:
-            # Integers become integers whenever 2 or 10 is raised to them: no evidence of a log.
-            useful &= np.trunc(cells.values) != cells.values
-            # Values that no logarithm of a count can have speak against this one.
-            is_capped = linear >= LARGEST
-            useful |= is_capped
-            deviations[is_capped] = 0.5
-        return cls(ratios, deviations, useful, is_integer)
-
-
-@dataclass
-class _Tally:
-    """Near-integers and cell sums under one candidate, over blocks."""
-
-    informative: int = 0
-    near: int = 0
-    distance: float = 0.0
-    cells: int = 0
-    smallest_sum: float = np.inf
-    largest_sum: float = 0.0
-
-    def add(self, cells: _Cells, candidate: str) -> None:
-        if not len(cells.starts):
-            return
-        fit = _Fit.of(cells, candidate)
-        deviations = fit.deviations[fit.is_informative]
-        self.informative += len(deviations)
-        self.near += int((deviations <= TOLERANCE).sum())
-        self.distance += float(deviations.sum())
-        if candidate != LINEAR:  # linear sums are taken of all cells, integers or not
-            self.add_sums(_undone(cells.values, candidate), cells.starts)
-
-    def add_sums(self, values: Float64, starts: Int64) -> None:
-        if len(starts):
-            sums = np.add.reduceat(values, starts)
-            self.cells += len(sums)
-            self.smallest_sum = min(self.smallest_sum, float(sums.min()))
-            self.largest_sum = max(self.largest_sum, float(sums.max()))
-
-    @property
-    def share(self) -> float:
-        return self.near / self.informative if self.informative else 0.0
-
-    @property
-    def deviation(self) -> float:
-        return self.distance / self.informative if self.informative else 1.0
-
-
-def _undone(values: Float64, candidate: str) -> Float64:
-    """Values before the logarithm; those too large for it are capped at `LARGEST`."""
-    if candidate == LINEAR:
-        return values
-    scale = {"e": 1.0, "2": np.log(2.0), "10": np.log(10.0)}[candidate]
-    undone: Float64 = np.expm1(np.minimum(values * scale, np.log1p(LARGEST) + 1e-9))
-    return undone
-
-
-def _with_sums(evidence: Evidence, tally: _Tally) -> Evidence:
+def _with_sums(evidence: Evidence, tally: Tally) -> Evidence:
     """Evidence that says whether sums are constant, and the sum to four digits."""
     if tally.cells < 2 or tally.largest_sum > CONSTANT * tally.smallest_sum:
         return evidence
