@@ -21,7 +21,7 @@ from zoo.errors import (
     UnknownGroups,
 )
 from zoo.splitting import EXACT_GROUPS, PARTS, plan_split
-from zoo.trainability import missing_labels
+from zoo.trainability import missing_labels, plan_findings
 
 SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=7).filter(lambda s: sum(s) > len(s))
 MANY = st.lists(st.integers(1, 40), min_size=EXACT_GROUPS + 1, max_size=40).filter(
@@ -132,7 +132,7 @@ def test_what_would_not_be_honest_is_refused(sizes, how, error):
 
 def test_cells_without_a_group_are_refused():
     groups = Categories.of(np.array(["a", "", "b", "a"]), path="my.h5ad", column="donor")
-    with pytest.raises(UngroupedCells, match=r"1 cells of 'my.h5ad' have no value"):
+    with pytest.raises(UngroupedCells, match="have no value in obs"):
         plan_split(groups)
 
 
@@ -143,6 +143,12 @@ def test_labels_that_a_part_lacks():
     labels = Categories.of(everywhere_but_one, path="", column="label")
     lacking = missing_labels(split, labels)
     assert sorted(map(tuple, lacking.values())) == [("B",), ("T",)]
+
+
+def test_a_wanted_part_that_stays_empty_is_told():
+    (finding,) = plan_findings(plan_split(groups_of([10, 10])), None)
+    assert (finding.code, finding.level) == ("empty_part", "yellow")
+    assert "validation is empty: 2 groups are too few" in finding.message
 
 
 # -- the file and the command --------------------------------------------------------------------

@@ -108,7 +108,7 @@ def origin_findings(uns: Mapping[str, Any]) -> list[Finding]:
         if said:
             findings.append(Finding("green", what, f"The file says: {said[:200]}"))
             continue
-        hint = f"Say it in the file: uns['cellzoo'] = {{'{what}': …}}."
+        hint = f"Say it in the file: uns[{what!r}] = '…'."
         findings.append(Finding("yellow", what, f"uns says nothing of the data's {what}.", hint))
     return findings
 

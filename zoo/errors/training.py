@@ -53,7 +53,7 @@ class UngroupedCells(DataError):
     def __init__(self, path: str, by: str, count: int) -> None:
         self.path, self.by, self.count = path, by, count
         super().__init__(
-            f"{count:,} cells of {path!r} have no value in obs[{by!r}].",
+            f"{count:,} cell(s) of {path!r} have no value in obs[{by!r}].",
             "Fill in the column, or leave these cells out, and try again.",
         )
 
