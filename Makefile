@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 	$(BIN)/zoo pull pbmc-celltype
 	$(BIN)/zoo example pbmc-celltype -o demo/pbmc.h5ad --overwrite
 	$(BIN)/zoo run pbmc-celltype demo/pbmc.h5ad --overwrite \
-	  -o demo/pbmc.pbmc-celltype.h5ad -o demo/pbmc.pbmc-celltype.csv
+	  -o demo/pbmc.pbmc-celltype.h5ad -o demo/pbmc.pbmc-celltype.csv --into demo/pbmc.annotated.h5ad
 	$(BIN)/zoo report demo/pbmc.pbmc-celltype.h5ad -o demo/pbmc.pbmc-celltype.html --overwrite
 
 test: $(VENV)/.test

@@ -14,7 +14,7 @@ import numpy as np
 
 from zoo.card import Compute
 
-BATCH = 512
+BATCH = 256  # as the runner takes them
 _REPEATS = 20
 
 _PEAK = """

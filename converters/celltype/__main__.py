@@ -15,7 +15,11 @@ import torch
 
 from converters import measurements
 from converters.celltype import fitting, training_cells
-from converters.celltype.ablation import measure_variant, variants
+from converters.celltype.ablation import (
+    measure_sets_by_class_alone,
+    measure_variant,
+    variants,
+)
 from converters.celltype.card import Findings, write_card
 from converters.celltype.evaluate import Evaluation, evaluate
 from converters.celltype.export import write_model
@@ -82,6 +86,8 @@ class Build:
         into = Measurements(seed)
         for variant in variants(self.cells(seed), self.data, self.recipe):
             measure_variant(variant, self.data, into)
+        shipped = self.fitted(seed).model
+        measure_sets_by_class_alone(shipped, self.cells(seed), self.data, into)
         self.keep("ablate", seed, into.rows)
 
     def card(self) -> None:

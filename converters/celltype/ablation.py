@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from converters.celltype.answers import measure_labels
+from converters.celltype.answers import measure_labels, measure_sets
 from converters.celltype.confidence import CellTypeModel
-from converters.celltype.evaluate import EXTERNAL, by_group, disturbed_setting, with_coverage
+from converters.celltype.evaluate import (
+    EXTERNAL,
+    TEST,
+    by_group,
+    disturbed_setting,
+    with_coverage,
+)
 from converters.celltype.export import outputs_of
 from converters.celltype.fitting import fit
 from converters.celltype.recipe import LABELS, Recipe
@@ -87,6 +95,32 @@ def measure_variant(variant: Variant, folder: Path, into: Measurements) -> None:
             if disturbed.key.startswith("removed"):
                 setting = disturbed_setting(disturbed)
                 measure_placed(model, disturbed.placed, truth, variant, setting, into)
+
+
+def measure_sets_by_class_alone(
+    model: CellTypeModel, cells: TrainingCells, folder: Path, into: Measurements
+) -> None:
+    """Conformal sets of the same model without the p-value over all classes."""
+    alone = copy.deepcopy(model)
+    alone.confidence.pooled_scores.fill_(-torch.inf)
+    weight = model.confidence.gene_weight.numpy()
+    table = genes_table(cells.symbols, cells.gene_ids, weight)
+    vocabulary = GeneVocabulary.parse(table, model="ablation")
+    counts, truth = cells.counts("test"), cells.labels("test")
+    everything = Placed(counts, np.ones(counts.shape[1], dtype=np.float32), 1.0)
+    settings = [(TEST, everything, truth)]
+    for disturbed in grid(counts, weight, seed=into.seed):
+        if disturbed.key.startswith("thinned"):
+            settings.append((disturbed_setting(disturbed), disturbed.placed, truth))
+    for study in EXTERNAL:
+        for setting, group in by_group(study, folder):
+            known = group.where(group.labels != NO_COUNTERPART)
+            labels = np.array([LABELS.index(name) for name in known.labels.tolist()])
+            settings.append((setting, place(known, vocabulary), labels))
+    for setting, placed, labels in settings:
+        in_set = outputs_of(alone, placed.counts, placed.present)["in_set"]
+        here = with_coverage(setting, placed.coverage, "by-class-alone", "p-values by class alone")
+        measure_sets(into, replace(here, role="ablation"), labels, in_set)
 
 
 def measure_placed(

@@ -80,11 +80,15 @@ def measure_answers(into: Measurements, setting: Setting, truth: Int64, answers:
     into.add(setting, "ece", metrics.bootstrapped(error, truth, answers.outputs["prob"]))
     before = metrics.bootstrapped(error, truth, answers.raw_prob)
     into.add(setting, "ece_before_temperature", before)
-    into.add(setting, "coverage", metrics.covered(truth, answers.outputs["in_set"]))
-    sizes = answers.outputs["in_set"].sum(axis=1).astype(float)
-    into.add(setting, "set_size", metrics.bootstrapped(_mean, sizes))
+    measure_sets(into, setting, truth, answers.outputs["in_set"])
     measure_verdicts(into, setting, answers)
     measure_calls(into, setting, truth, answers)
+
+
+def measure_sets(into: Measurements, setting: Setting, truth: Int64, in_set: Flags) -> None:
+    """Share of conformal sets [cells, classes] that hold the true type, with their mean size."""
+    into.add(setting, "coverage", metrics.covered(truth, in_set))
+    into.add(setting, "set_size", metrics.bootstrapped(_mean, in_set.sum(axis=1).astype(float)))
 
 
 def measure_verdicts(into: Measurements, setting: Setting, answers: Answers) -> None:

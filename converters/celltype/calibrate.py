@@ -118,14 +118,12 @@ class Eyes:
 def calibrate_level(training: Seen, held_out: Seen, recipe: Recipe) -> dict[str, Tensor]:
     """The tables of one coverage level, by name."""
     classes = held_out.logits.shape[1]
-    scores, counts = score_table(held_out, classes, recipe)
     geometry = class_geometry(training, classes, recipe.shrinkage)
     distance = log_distance(held_out.embedding, *(part[None] for part in geometry))
     distances, distance_count = padded_statistics(distance, recipe.table_size * 4)
     return {
         "temperature": temperature(held_out.logits, held_out.labels),
-        "scores": scores,
-        "score_counts": counts,
+        **score_tables(held_out, classes, recipe),
         "centers": geometry[0],
         "whitening": geometry[1],
         "radius": geometry[2],
@@ -143,8 +141,8 @@ def temperature(logits: Tensor, labels: Tensor) -> Tensor:
     return grid[torch.stack(losses).argmin()]
 
 
-def score_table(held_out: Seen, classes: int, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Sorted scores [classes, table] of each class's own cells, and their number [classes].
+def score_tables(held_out: Seen, classes: int, recipe: Recipe) -> dict[str, Tensor]:
+    """Sorted scores [classes, table] of each class's own cells, those of all cells, and counts.
 
     Classes with fewer than `own_scores_from` cells take the scores of all cells.
     """
@@ -155,7 +153,13 @@ def score_table(held_out: Seen, classes: int, recipe: Recipe) -> tuple[Tensor, T
         padded_statistics(own if k in few else own[held_out.labels == k], recipe.table_size)
         for k in range(classes)
     ]
-    return torch.stack([row for row, _ in rows]), torch.stack([count for _, count in rows])
+    pooled, pooled_count = padded_statistics(own, recipe.table_size * 2)
+    return {
+        "scores": torch.stack([row for row, _ in rows]),
+        "score_counts": torch.stack([count for _, count in rows]),
+        "pooled_scores": pooled,
+        "pooled_counts": pooled_count,
+    }
 
 
 def pooled_classes(labels: Tensor, classes: int, recipe: Recipe, repeats: int = 1) -> list[int]:

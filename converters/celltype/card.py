@@ -119,7 +119,7 @@ def block_of(folder: Path, findings: Findings, numbers: Numbers, recipe: Recipe)
         inputs=Inputs(
             modality="rna",
             organism="Homo sapiens",
-            tissues=["blood (peripheral blood mononuclear cells)"],
+            tissues=["blood", "PBMC"],
             assays=["10x 3' v1", "10x 3' v2"],
             genes=len(cells.genes),
             gene_id_kinds=["symbol", "ensembl_id"],
@@ -136,8 +136,9 @@ def block_of(folder: Path, findings: Findings, numbers: Numbers, recipe: Recipe)
         ),
         thresholds=Thresholds.model_validate(facts["thresholds"]),
         calibration=Calibration(
-            method="temperature scaling; split-conformal p-values by class; Mahalanobis distance "
-            "to the nearest class; each by level of gene coverage",
+            method="temperature scaling; split-conformal p-values, the larger of by class "
+            "and over all classes; Mahalanobis distance to the nearest class; each by level of "
+            "gene coverage",
             data="pbmc3k cells held out from training",
             cells=int((cells.part == "calibration").sum()),
             alpha=recipe.alpha,

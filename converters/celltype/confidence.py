@@ -5,12 +5,16 @@ level, and the graph takes the level nearest (in the logarithm) to the weighted 
 
     prob         softmax(logits / T)
     s_k          log odds against class k: logsumexp_{j≠k}(logits_j) − logits_k
-    conformal_p  (1 + #{calibration cells of class k with a score ≥ s_k}) / (n_k + 1)
+    conformal_p  the larger of (1 + #{calibration cells of class k with a score ≥ s_k}) / (n_k + 1)
+                 and the same over the calibration cells of all classes
     d            min_k ‖(e − c_k) L‖ / r_k: distance to the nearest class centre
     ood_z        (log d − mean) / sd of the calibration cells
     ood_p        (1 + #{calibration cells with a distance ≥ d}) / (n + 1)
 
-Vovk's Mondrian conformal prediction; Lee et al. 2018 for the Mahalanobis distance.
+The first p-value is valid within each class (Mondrian conformal prediction, Vovk 2012), the second
+over all cells, so their maximum is valid in both senses. It keeps a sharply calibrated class from
+being rejected, with no other class left, as soon as a shift makes its cells a little less sure.
+The Mahalanobis distance follows Lee et al. 2018.
 """
 
 from __future__ import annotations
@@ -41,6 +45,10 @@ class Tables:
         [levels, classes, table]: sorted calibration scores, padded with -inf.
     score_counts
         [levels, classes]: number of scores that are not padding.
+    pooled_scores
+        [levels, table]: sorted scores of the calibration cells of all classes, padded with -inf.
+    pooled_counts
+        [levels]: number of them that are not padding.
     centers, whitening, radius
         [levels, classes, dims], [levels, dims, dims], [levels, classes].
     distances
@@ -56,6 +64,8 @@ class Tables:
     temperature: Tensor
     scores: Tensor
     score_counts: Tensor
+    pooled_scores: Tensor
+    pooled_counts: Tensor
     centers: Tensor
     whitening: Tensor
     radius: Tensor
@@ -91,9 +101,10 @@ class Confidence(nn.Module):
         """`prob`, `conformal_p`, `in_set`, `ood_z`, `ood_p` of cells with these genes."""
         level = self.level(present)
         prob = torch.softmax(logits / self.temperature[level], dim=1)
-        p = conformal_p(
-            log_odds_against(logits, self.itself), self.scores[level], self.score_counts[level]
-        )
+        score = log_odds_against(logits, self.itself)
+        within_class = conformal_p(score, self.scores[level], self.score_counts[level])
+        among_all = conformal_p(score, self.pooled_scores[level], self.pooled_counts[level])
+        p = torch.maximum(within_class, among_all)
         distance = log_distance(
             embedding, self.centers[level], self.whitening[level], self.radius[level]
         )
@@ -113,7 +124,7 @@ def log_odds_against(logits: Tensor, itself: Tensor) -> Tensor:
 
 
 def conformal_p(score: Tensor, table: Tensor, count: Tensor) -> Tensor:
-    """p-values [cells, classes] of scores, from a table [1, classes, table] and counts."""
+    """p-values [cells, classes] of scores, from a table [1, (classes,) table] and counts."""
     at_least = (table >= score[:, :, None]).float().sum(dim=2)
     return (at_least + 1) / (count + 1)
 

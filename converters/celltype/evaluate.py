@@ -17,6 +17,7 @@ from converters.celltype.answers import (
     measure_baselines,
     measure_baselines_on_shared_genes,
     measure_labels,
+    measure_sets,
     measure_verdicts,
     measured,
 )
@@ -192,9 +193,7 @@ def disturbances(evaluation: Evaluation) -> None:
         setting = disturbed_setting(disturbed)
         answers = evaluation.ask(disturbed.placed)
         measure_labels(into, setting, truth, answers.outputs["label"])
-        into.add(setting, "coverage", metrics.covered(truth, answers.outputs["in_set"]))
-        sizes = answers.outputs["in_set"].sum(axis=1).astype(float)
-        into.add(setting, "set_size", measured(float(sizes.mean()), len(sizes)))
+        measure_sets(into, setting, truth, answers.outputs["in_set"])
         measure_verdicts(into, setting, answers)
         measure_baselines(into, setting, truth, everyone, disturbed.placed, evaluation.baselines)
 

@@ -8,7 +8,7 @@ from converters.card import Numbers, markdown_table
 from converters.celltype import claims
 from converters.celltype.recipe import LABELS
 from converters.measurements import row_key
-from converters.robustness import GENES_REMOVED
+from converters.robustness import GENES_REMOVED, THINNING
 from zoo.card import Row
 
 EXTERNAL = {
@@ -57,6 +57,7 @@ def tables(numbers: Numbers) -> dict[str, Callable[[], str]]:
         "confidence": lambda: confidence_table(numbers),
         "calls": lambda: calls_table(numbers),
         "unseen": lambda: unseen_table(numbers),
+        "sets": lambda: sets_table(numbers),
         "ablation": lambda: ablation_table(numbers),
     }
 
@@ -142,6 +143,27 @@ def ablation_table(numbers: Numbers) -> str:
         for suffix, name in variants
     ]
     return markdown_table(["", *columns.values()], rows)
+
+
+def sets_table(numbers: Numbers) -> str:
+    """Conformal sets by both p-values and by class alone: coverage and size."""
+    thinned = {
+        row_key(f"pbmc3k-thinned-{share:g}"): f"pbmc3k, {share:.0%} of the molecules"
+        for share in THINNING
+    }
+    rows = [
+        [
+            name,
+            *(
+                value(numbers, f"{key}{suffix}.model.{metric}")
+                for suffix in ("", "-by-class-alone")
+                for metric in ("coverage", "set_size")
+            ),
+        ]
+        for key, name in {**ALL, **thinned}.items()
+    ]
+    alone = ("coverage by class alone", "size by class alone")
+    return markdown_table(["data", "coverage", "set size", *alone], rows)
 
 
 def value(numbers: Numbers, row_id: str) -> str:
