@@ -233,7 +233,7 @@ def test_failures(
 
 
 def test_near_commands(run_zoo: Zoo) -> None:
-    assert "Did you mean 'list'?" in run_zoo("lits").err
+    assert "Did you mean 'list' or 'split'?" in run_zoo("lits").err
     assert "'zoo pull --help'" in run_zoo("pull", "--nothing").err
 
 

@@ -18,7 +18,8 @@ CONCRETE = [error for error in CLASSES if "__init__" in vars(error) and error is
 def test_every_error_is_exported() -> None:
     defined = {
         name
-        for module in (zoo.errors.base, zoo.errors.command, zoo.errors.data, zoo.errors.model)
+        for module in vars(zoo.errors).values()
+        if inspect.ismodule(module) and module.__name__.startswith("zoo.errors.")
         for name, found in vars(module).items()
         if inspect.isclass(found) and issubclass(found, ZooError)
     }

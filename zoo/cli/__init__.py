@@ -29,6 +29,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "prepare": ("zoo.cli.prepare:prepare", "Mend a file so that models can take it."),
         "report": ("zoo.cli.report:report", "Make one page of a result, for people."),
     },
+    "Train": {
+        "split": ("zoo.cli.split:split", "Assign train, validation and test by whole groups."),
+    },
     "Look": {
         "list": ("zoo.cli.models:list_models", "List the models."),
         "search": ("zoo.cli.models:search", "Find models by words."),

@@ -19,6 +19,13 @@ _LIGHTS = {"green": "●", "yellow": "▲", "red": "✖"}
 @click.command()
 @click.argument("file", type=click.Path(path_type=str))
 @click.option("--model", metavar="NAME", help="Hold the file against this model's card.")
+@click.option(
+    "--for-training", is_flag=True, help="Say also what a training on FILE would need or lack."
+)
+@click.option("--label", metavar="COLUMN", help="With --for-training: the column of the labels.")
+@click.option(
+    "--batch", metavar="COLUMN", help="With --for-training: the column of the batch or donor."
+)
 @source_option
 @value_kind_option
 @offline_option
@@ -26,6 +33,9 @@ _LIGHTS = {"green": "●", "yellow": "▲", "red": "✖"}
 def check(
     file: str,
     model: str | None,
+    for_training: bool,
+    label: str | None,
+    batch: str | None,
     source: str | None,
     value_kind: ValueKind | None,
     offline: bool,
@@ -35,22 +45,28 @@ def check(
 
     The exit code is 0 whatever is found: the verdict says it (in, borderline or out).
     """
+    from zoo.errors import ConflictingOptions
     from zoo.examination import examine
     from zoo.parts import ModelParts
     from zoo.pull import pull
     from zoo.reading import open_dataset
     from zoo.settings import Settings
+    from zoo.training_data import examine_for_training
 
+    if (label or batch) and not for_training:
+        raise ConflictingOptions("--label and --batch belong to --for-training")
     parts = None
     if model is not None:
         parts = ModelParts.of(pull(model, settings=Settings.read(offline=offline)))
     with open_dataset(file) as dataset:
         examination = examine(dataset, parts, source=source, value_kind=value_kind, whole=True)
+        if for_training:
+            examination = examine_for_training(dataset, examination, label=label, batch=batch)
         if as_json:
             _print_json(examination)
         else:
             title = f"{file}: {dataset.cells:,} cells, read from {examination.source}"
-            _print_findings(title, examination, model)
+            _print_findings(title, examination, model or ("training" if for_training else None))
 
 
 def _print_json(examination: Examination) -> None:
@@ -66,12 +82,12 @@ def _print_json(examination: Examination) -> None:
     )
 
 
-def _print_findings(title: str, examination: Examination, model: str | None) -> None:
+def _print_findings(title: str, examination: Examination, purpose: str | None) -> None:
     rows = []
     for finding in examination.findings:
         light = printing.coloured(f"{_LIGHTS[finding.level]} {finding.level}", finding.level)
         text = f"{finding.message}\n{finding.hint}" if finding.hint else finding.message
         rows.append((light, finding.code, text))
     printing.print_table(title, ("", "finding", ""), rows)
-    against = f" for {model}" if model else ""
+    against = f" for {purpose}" if purpose else ""
     click.echo(f"Verdict{against}: {examination.verdict}")

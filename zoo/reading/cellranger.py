@@ -6,7 +6,7 @@ version 2   /<genome>/{data, indices, indptr, shape, barcodes, genes, gene_names
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from zoo.block import Block
 from zoo.errors import CorruptMatrix, UnsupportedEncoding
@@ -71,10 +71,16 @@ class CellRangerFile(FeatureBarcodeMatrix):
         """Str [stop - start]: consecutive barcodes."""
         return self._barcodes.read(start, min(stop, self.cells))
 
-    def blocks(self, source: str, *, cells: int = DEFAULT_BLOCK_CELLS) -> Iterator[Block]:
+    def blocks(
+        self,
+        source: str,
+        *,
+        cells: int = DEFAULT_BLOCK_CELLS,
+        order: Sequence[int] | None = None,
+    ) -> Iterator[Block]:
         """All cells in order, `cells` rows at a time; features that are no genes are left out."""
         self.demand(source)
-        return csr.blocks(self._matrix, cells, keep=self.features.keep)
+        return csr.blocks(self._matrix, cells, keep=self.features.keep, order=order)
 
 
 def _features(group: Group) -> Features:

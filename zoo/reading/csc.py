@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from zoo.reading.csr import Compressed
 PIECE_ENTRIES = 2**18
 
 
-def blocks(matrix: Compressed, cells: int) -> Iterator[Block]:
+def blocks(matrix: Compressed, cells: int, order: Sequence[int] | None = None) -> Iterator[Block]:
     """Rows of a CSC matrix, `cells` at a time: see `zoo.reading.transpose` for memory and disk."""
     indptr = matrix.pointers()
     genes, rows = matrix.shape
@@ -38,4 +38,4 @@ def blocks(matrix: Compressed, cells: int) -> Iterator[Block]:
                 first = last
 
     counts = transpose.count(row_pieces(), rows)
-    yield from transpose.blocks(triplets(), counts, genes, matrix.data.dtype, cells)
+    yield from transpose.blocks(triplets(), counts, genes, matrix.data.dtype, cells, order)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from zoo.block import Block, Int64
 from zoo.errors import CorruptMatrix, UnsupportedEncoding
-from zoo.reading.elements import AnyArray, Array, Group, array_at, is_number, whole
+from zoo.reading.dataset import starts
+from zoo.reading.elements import AnyArray, Array, Group, Stream, array_at, is_number, whole
 
 
 @dataclass(frozen=True)
@@ -98,19 +99,27 @@ class Compressed:
 
 
 def blocks(
-    matrix: Compressed, cells: int, *, keep: npt.NDArray[np.bool_] | None = None
+    matrix: Compressed,
+    cells: int,
+    *,
+    keep: npt.NDArray[np.bool_] | None = None,
+    order: Sequence[int] | None = None,
 ) -> Iterator[Block]:
     """Rows of a CSR matrix, `cells` at a time; indices may be unsorted or repeat.
 
-    `keep` bool [minor] leaves only some columns, numbered anew.
+    `keep` bool [minor] leaves only some columns, numbered anew. Blocks in an `order` of their own
+    are each read by themselves: a stream only goes forward.
     """
     indptr = matrix.pointers()
     renumbered = None if keep is None else (np.cumsum(keep) - 1).astype(np.int32)
     genes = matrix.shape[1] if keep is None else int(keep.sum())
     with ExitStack() as stack:
-        data = stack.enter_context(matrix.data.stream())
-        indices = stack.enter_context(matrix.indices.stream())
-        for start in range(0, matrix.shape[0], cells):
+        data: Array | Stream = matrix.data
+        indices: Array | Stream = matrix.indices
+        if order is None:
+            data = stack.enter_context(matrix.data.stream())
+            indices = stack.enter_context(matrix.indices.stream())
+        for start in starts(matrix.shape[0], cells, order):
             stop = min(start + cells, matrix.shape[0])
             first, last = int(indptr[start]), int(indptr[stop])
             columns = matrix.in_range(indices.read(first, last))

@@ -17,6 +17,12 @@ Strings = npt.NDArray[np.str_]
 DEFAULT_BLOCK_CELLS = 1024
 
 
+def starts(rows: int, cells: int, order: Sequence[int] | None) -> Sequence[int]:
+    """First rows of the blocks to give: all in order, or those of the numbers in `order`."""
+    every = range(0, rows, cells)
+    return every if order is None else [every[number] for number in order]
+
+
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """A matrix of cells by genes that the file offers.
@@ -108,10 +114,19 @@ class Dataset(Protocol):
 
     @property
     def uns(self) -> Mapping[str, Any]:
-        """The scalars and strings of uns, those of its mappings as `mapping/name` (one level)."""
+        """The scalars and strings of uns, those of its mappings as `mapping/name` (two levels)."""
 
-    def blocks(self, source: str, *, cells: int = DEFAULT_BLOCK_CELLS) -> Iterator[Block]:
+    def blocks(
+        self,
+        source: str,
+        *,
+        cells: int = DEFAULT_BLOCK_CELLS,
+        order: Sequence[int] | None = None,
+    ) -> Iterator[Block]:
         """All cells of the matrix at `source`, in order, `cells` rows at a time.
+
+        With `order`, only the blocks of these numbers, in this order: block n begins at row
+        `n * cells`.
 
         Entries come as stored: within a row, indices may be unsorted, values may be 0, and an
         index may repeat; repeated entries count together (`np.add.at`, never plain assignment).

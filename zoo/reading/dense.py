@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from zoo.block import Block
 from zoo.reading import transpose
+from zoo.reading.dataset import starts
 from zoo.reading.elements import AnyArray, Array
 
 # A band of rows that is held in memory. Chunks whose rows make a larger band are inflated once,
@@ -15,30 +16,30 @@ from zoo.reading.elements import AnyArray, Array
 BAND_BYTES = 2**25
 
 
-def blocks(array: Array, cells: int) -> Iterator[Block]:
+def blocks(array: Array, cells: int, order: Sequence[int] | None = None) -> Iterator[Block]:
     """Rows of a dense matrix, `cells` at a time; zeros are left out, NaN is kept."""
     row_bytes = max(1, array.shape[1] * array.dtype.itemsize)
     height = array.chunks[0] if array.chunks else 1
     affordable = max(1, BAND_BYTES // row_bytes)
     if array.is_compressed and height > affordable and array.chunks is not None:
-        yield from _by_strips(array, cells)
+        yield from _by_strips(array, cells, order)
         return
     # Whole chunks where they fit, and about as much as a block needs.
     wanted = min(max(cells, height), affordable)
     band = max(1, wanted // height * height) if height <= affordable else affordable
-    yield from _by_bands(array, cells, band)
+    yield from _by_bands(array, cells, band, order)
 
 
-def _by_bands(array: Array, cells: int, band: int) -> Iterator[Block]:
+def _by_bands(array: Array, cells: int, band: int, order: Sequence[int] | None) -> Iterator[Block]:
     rows, _ = array.shape
     held, first = array.read(0, min(band, rows)), 0
-    for start in range(0, rows, cells):
+    for start in starts(rows, cells, order):
         stop = min(start + cells, rows)
         pieces = []
         at = start
         while at < stop:
-            if at >= first + len(held):
-                first += len(held)
+            if not first <= at < first + len(held):
+                first = at // band * band
                 held = array.read(first, min(first + band, rows))
             end = min(stop, first + len(held))
             pieces.append(sparse(held[at - first : end - first], at))
@@ -46,7 +47,7 @@ def _by_bands(array: Array, cells: int, band: int) -> Iterator[Block]:
         yield joined(pieces)
 
 
-def _by_strips(array: Array, cells: int) -> Iterator[Block]:
+def _by_strips(array: Array, cells: int, order: Sequence[int] | None) -> Iterator[Block]:
     """Chunks that are tall: each is inflated twice (to count, to lay out), never once per block."""
     rows, genes = array.shape
     height, width = array.chunks or (rows, genes)
@@ -62,7 +63,7 @@ def _by_strips(array: Array, cells: int) -> Iterator[Block]:
                 yield at + row, gene + column, part[at, gene]
 
     counts = transpose.count((row for row, _, _ in triplets()), rows)
-    yield from transpose.blocks(triplets(), counts, genes, array.dtype, cells)
+    yield from transpose.blocks(triplets(), counts, genes, array.dtype, cells, order)
 
 
 def sparse(values: AnyArray, start: int) -> Block:

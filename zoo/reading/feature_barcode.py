@@ -83,7 +83,13 @@ class FeatureBarcodeMatrix:
         """Str [stop - start]: consecutive barcodes."""
         raise NotImplementedError
 
-    def blocks(self, source: str, *, cells: int = DEFAULT_BLOCK_CELLS) -> Iterator[Block]:
+    def blocks(
+        self,
+        source: str,
+        *,
+        cells: int = DEFAULT_BLOCK_CELLS,
+        order: Sequence[int] | None = None,
+    ) -> Iterator[Block]:
         """All cells in order, `cells` rows at a time."""
         raise NotImplementedError
 

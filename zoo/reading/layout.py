@@ -109,19 +109,25 @@ class StoredAnnData:
 
     @cached_property
     def uns(self) -> Mapping[str, Any]:
-        """The scalars and strings of uns, those of its mappings as `mapping/name`."""
+        """The scalars and strings of uns, those of its mappings as `mapping/name` (two levels)."""
         uns = self.root.get("uns")
-        return dict(_scalars(uns, depth=2)) if isinstance(uns, Group) else {}
+        return dict(_scalars(uns, depth=3)) if isinstance(uns, Group) else {}
 
-    def blocks(self, source: str, *, cells: int = DEFAULT_BLOCK_CELLS) -> Iterator[Block]:
+    def blocks(
+        self,
+        source: str,
+        *,
+        cells: int = DEFAULT_BLOCK_CELLS,
+        order: Sequence[int] | None = None,
+    ) -> Iterator[Block]:
         """All cells of the matrix at `source`, in order, `cells` rows at a time."""
         matrix = self._described(source)
         element = self._element(source)
         if isinstance(element, Array):
-            return dense.blocks(element, cells)
+            return dense.blocks(element, cells, order)
         if matrix.layout == "csc":
-            return csc.blocks(Compressed.of(element, (matrix.genes, self.cells)), cells)
-        return csr.blocks(Compressed.of(element, (self.cells, matrix.genes)), cells)
+            return csc.blocks(Compressed.of(element, (matrix.genes, self.cells)), cells, order)
+        return csr.blocks(Compressed.of(element, (self.cells, matrix.genes)), cells, order=order)
 
     def __enter__(self) -> Self:
         return self

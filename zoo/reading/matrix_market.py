@@ -12,7 +12,7 @@ import gzip
 import os
 import warnings
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,16 +115,22 @@ class MatrixMarketFolder(FeatureBarcodeMatrix):
         """Str [stop - start]: consecutive barcodes; quick if asked in order."""
         return self._barcodes.read(start, min(stop, self.cells))
 
-    def blocks(self, source: str, *, cells: int = DEFAULT_BLOCK_CELLS) -> Iterator[Block]:
+    def blocks(
+        self,
+        source: str,
+        *,
+        cells: int = DEFAULT_BLOCK_CELLS,
+        order: Sequence[int] | None = None,
+    ) -> Iterator[Block]:
         """All cells in order, `cells` rows at a time; features that are no genes are left out."""
         self.demand(source)
         genes = len(self.features.genes.index)
         first, _, _ = next(self._triplets(), (np.empty(0, np.int64),) * 3)
-        if (np.diff(first) >= 0).all():
+        if order is None and (np.diff(first) >= 0).all():
             return self._streamed(cells, genes)
         counts = transpose.count((row for row, _, _ in self._triplets()), self.cells)
         dtype = FIELDS[self._header.field]
-        return transpose.blocks(self._triplets(), counts, genes, dtype, cells)
+        return transpose.blocks(self._triplets(), counts, genes, dtype, cells, order)
 
     def _streamed(self, cells: int, genes: int) -> Iterator[Block]:
         """Blocks of entries that come cell after cell."""

@@ -15,7 +15,7 @@ import numpy as np
 from zoo.block import Block
 from zoo.errors import MissingKey, NoValues, UnsupportedEncoding
 from zoo.reading import dense
-from zoo.reading.dataset import DEFAULT_BLOCK_CELLS, GeneTable, Matrix, Strings
+from zoo.reading.dataset import DEFAULT_BLOCK_CELLS, GeneTable, Matrix, Strings, starts
 from zoo.reading.elements import AnyArray, is_number
 
 if TYPE_CHECKING:
@@ -95,16 +95,22 @@ class LentAnnData:
 
     @property
     def uns(self) -> Mapping[str, Any]:
-        """The scalars and strings of uns, those of its mappings as `mapping/name`."""
-        return dict(_scalars(self.adata.uns, depth=2))
+        """The scalars and strings of uns, those of its mappings as `mapping/name` (two levels)."""
+        return dict(_scalars(self.adata.uns, depth=3))
 
-    def blocks(self, source: str, *, cells: int = DEFAULT_BLOCK_CELLS) -> Iterator[Block]:
+    def blocks(
+        self,
+        source: str,
+        *,
+        cells: int = DEFAULT_BLOCK_CELLS,
+        order: Sequence[int] | None = None,
+    ) -> Iterator[Block]:
         """All cells of the matrix at `source`, in order, `cells` rows at a time."""
         described = self._described(source)
         matrix = self._matrix(source)
         if described.layout == "csc" and hasattr(matrix, "tocsr"):
             matrix = matrix.tocsr()  # in memory it is cheaper than slicing columns again and again
-        return _sliced(matrix, self.cells, described.genes, cells)
+        return _sliced(matrix, self.cells, described.genes, cells, order)
 
     def __enter__(self) -> Self:
         return self
@@ -156,8 +162,10 @@ class LentAnnData:
         return Matrix(source, layout or "dense", genes, entries)
 
 
-def _sliced(matrix: Any, rows: int, genes: int, cells: int) -> Iterator[Block]:
-    for start in range(0, rows, cells):
+def _sliced(
+    matrix: Any, rows: int, genes: int, cells: int, order: Sequence[int] | None
+) -> Iterator[Block]:
+    for start in starts(rows, cells, order):
         part = matrix[start : min(start + cells, rows)]
         if not hasattr(part, "tocsr"):
             yield dense.sparse(np.asarray(part), start)

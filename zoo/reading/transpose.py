@@ -14,8 +14,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +22,7 @@ import numpy.typing as npt
 
 from zoo.block import Block, Int64
 from zoo.errors import DiskFull
+from zoo.reading.dataset import starts
 
 PARTITION_ENTRIES = 2**20
 
@@ -41,7 +41,12 @@ def count(rows: Iterable[npt.NDArray[np.integer]], cells: int) -> Int64:
 
 
 def blocks(
-    triplets: Iterable[Triplets], counts: Int64, genes: int, dtype: np.dtype[Any], cells: int
+    triplets: Iterable[Triplets],
+    counts: Int64,
+    genes: int,
+    dtype: np.dtype[Any],
+    cells: int,
+    order: Sequence[int] | None = None,
 ) -> Iterator[Block]:
     """Rows of a matrix whose entries come in any order, given how many each row has.
 
@@ -58,21 +63,24 @@ def blocks(
     record = np.dtype([("row", row_type), ("column", np.int32), ("value", dtype)])
     with tempfile.TemporaryFile(prefix="cellzoo-") as file:
         _lay_out(file.fileno(), triplets, indptr[bounds], bounds, record)
-        for low, high in pairwise(bounds):
-            first, last = int(indptr[low]), int(indptr[high])
-            part = _read(file.fileno(), first, last, record)
-            within = (part["row"] - low).astype(_small(int(high - low)))
-            order = np.argsort(within, kind="stable")
-            for start in range(int(low), int(high), cells):
-                stop = min(start + cells, int(high))
-                begin, end = int(indptr[start]) - first, int(indptr[stop]) - first
-                yield Block(
-                    start,
-                    indptr[start : stop + 1] - indptr[start],
-                    part["column"][order[begin:end]],
-                    part["value"][order[begin:end]],
-                    genes,
-                )
+        low = high = 0  # rows of the partition that is held
+        for start in starts(len(counts), cells, order):
+            if not low <= start < high:
+                number = int(np.searchsorted(bounds, start, side="right")) - 1
+                low, high = int(bounds[number]), int(bounds[number + 1])
+                first, last = int(indptr[low]), int(indptr[high])
+                part = _read(file.fileno(), first, last, record)
+                within = (part["row"] - low).astype(_small(high - low))
+                entries = np.argsort(within, kind="stable")
+            stop = min(start + cells, high)
+            begin, end = int(indptr[start]) - first, int(indptr[stop]) - first
+            yield Block(
+                start,
+                indptr[start : stop + 1] - indptr[start],
+                part["column"][entries[begin:end]],
+                part["value"][entries[begin:end]],
+                genes,
+            )
 
 
 def _bounds(indptr: Int64, cells: int) -> Int64:

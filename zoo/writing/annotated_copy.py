@@ -43,10 +43,7 @@ def write_annotated_copy(
             raise UnsupportedEncoding(
                 str(source), "obs", "a table as anndata wrote it before 0.7 cannot be added to"
             )
-        for name, value in original.attrs.items():
-            copy.attrs[name] = value
-        for name in original:
-            original.copy(name, copy)
+        elements.copy_all(original, copy)
         _add_columns(copy["obs"], result, prefix)
         _add_arrays(copy, result, prefix)
         _add_provenance(copy, result, prefix)
@@ -54,7 +51,7 @@ def write_annotated_copy(
 
 
 def _add_columns(obs: h5py.Group, result: ResultReader, prefix: str) -> None:
-    order = [str(name) for name in obs.attrs.get("column-order", [])]
+    order = elements.columns_of(obs)
     for column in result.columns:
         name = f"{prefix}_{column}"
         if name in obs:
@@ -62,16 +59,11 @@ def _add_columns(obs: h5py.Group, result: ResultReader, prefix: str) -> None:
         result.h5["obs"].copy(column, obs, name=name)
         if name not in order:
             order.append(name)
-    elements.finish_frame(obs, order, index=_index_of(obs))
-
-
-def _index_of(obs: h5py.Group) -> str:
-    index = obs.attrs.get("_index", "_index")
-    return index.decode() if isinstance(index, bytes) else str(index)
+    elements.finish_frame(obs, order, index=elements.index_of(obs))
 
 
 def _add_arrays(copy: h5py.File, result: ResultReader, prefix: str) -> None:
-    obsm = _mapping(copy, "obsm")
+    obsm = elements.mapping_at(copy, "obsm")
     for key in result.h5["obsm"]:
         name = f"X_{prefix}" if key == "X_embedding" else f"{prefix}_{key}"
         if name in obsm:
@@ -80,13 +72,7 @@ def _add_arrays(copy: h5py.File, result: ResultReader, prefix: str) -> None:
 
 
 def _add_provenance(copy: h5py.File, result: ResultReader, prefix: str) -> None:
-    cellzoo = _mapping(_mapping(copy, "uns"), "cellzoo")
+    cellzoo = elements.mapping_at(elements.mapping_at(copy, "uns"), "cellzoo")
     if prefix in cellzoo:
         del cellzoo[prefix]
     elements.write_mapping(cellzoo, prefix, result.provenance)
-
-
-def _mapping(parent: h5py.Group, name: str) -> h5py.Group:
-    if name not in parent:
-        elements.set_encoding(parent.create_group(name), "dict", "0.1.0")
-    return parent[name]

@@ -76,6 +76,32 @@ def finish_frame(group: h5py.Group, columns: Sequence[str], index: str = "_index
     group.attrs.create("column-order", np.array(list(columns), dtype=object), dtype=STRING)
 
 
+def copy_all(source: h5py.File, target: h5py.File) -> None:
+    """Copy a file object by object, attributes of its root included."""
+    for name, value in source.attrs.items():
+        target.attrs[name] = value
+    for name in source:
+        source.copy(name, target)
+
+
+def mapping_at(parent: h5py.Group, name: str) -> h5py.Group:
+    """The mapping `name`, made if it is absent."""
+    if name not in parent:
+        set_encoding(parent.create_group(name), "dict", "0.1.0")
+    return parent[name]
+
+
+def columns_of(frame: h5py.Group) -> list[str]:
+    """The names of a data frame's columns, in order."""
+    return [str(name) for name in frame.attrs.get("column-order", [])]
+
+
+def index_of(frame: h5py.Group) -> str:
+    """The name of a data frame's index."""
+    index = frame.attrs.get("_index", "_index")
+    return index.decode() if isinstance(index, bytes) else str(index)
+
+
 def set_encoding(element: h5py.Group | h5py.Dataset, kind: str, version: str) -> None:
     """Mark an element as anndata does."""
     element.attrs["encoding-type"] = kind

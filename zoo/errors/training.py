@@ -1,0 +1,157 @@
+"""Errors about data for training: its split into parts, its counts and its genes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.errors.base import DataError, UsageError
+
+
+def _listed(names: Sequence[str], limit: int = 10) -> str:
+    shown = ", ".join(repr(str(name)) for name in names[:limit])
+    return f"{shown}, …" if len(names) > limit else shown
+
+
+# -- splits --------------------------------------------------------------------------------------
+
+
+class OneGroup(DataError):
+    """All cells are of one group, so no split by it keeps train and test apart."""
+
+    example = {"path": "my.h5ad", "by": "donor", "group": "donor1"}
+
+    def __init__(self, path: str, by: str, group: str) -> None:
+        self.path, self.by, self.group = path, by, group
+        super().__init__(
+            f"All cells of {path!r} have {group!r} in obs[{by!r}]. Splitting them cell by cell "
+            "would not be honest: cells of one group resemble each other, and the test would look "
+            "better than the model is.",
+            "Split by another column (slide, study, batch), or test on a file of other donors: "
+            "'zoo check FILE' lists what a file holds.",
+        )
+
+
+class GroupPerCell(DataError):
+    """Each cell is a group of its own: the column names cells, not groups."""
+
+    example = {"path": "my.h5ad", "by": "barcode", "cells": 2700}
+
+    def __init__(self, path: str, by: str, cells: int) -> None:
+        self.path, self.by, self.cells = path, by, cells
+        super().__init__(
+            f"obs[{by!r}] of {path!r} has as many values as cells ({cells:,}): it names cells, and "
+            "a split by single cells would not be honest.",
+            "Give the column of the donor, slide or study with --by.",
+        )
+
+
+class UngroupedCells(DataError):
+    """Some cells have no group, so nobody can say into which part they may fall."""
+
+    example = {"path": "my.h5ad", "by": "donor", "count": 12}
+
+    def __init__(self, path: str, by: str, count: int) -> None:
+        self.path, self.by, self.count = path, by, count
+        super().__init__(
+            f"{count:,} cell(s) of {path!r} have no value in obs[{by!r}].",
+            "Fill in the column, or leave these cells out, and try again.",
+        )
+
+
+class UnknownGroups(UsageError):
+    """Groups were to be held out that the file does not have."""
+
+    example = {
+        "path": "my.h5ad",
+        "by": "donor",
+        "groups": ["donor9"],
+        "present": ["donor1", "donor2", "donor3"],
+    }
+
+    def __init__(self, path: str, by: str, groups: Sequence[str], present: Sequence[str]) -> None:
+        self.path, self.by = path, by
+        self.groups, self.present = tuple(groups), tuple(present)
+        super().__init__(
+            f"No cell of {path!r} has {_listed(groups)} in obs[{by!r}].",
+            f"--hold-out takes one of: {_listed(present)}.",
+        )
+
+
+class SharesOutOfRange(UsageError):
+    """The shares of validation and test are negative or leave nothing for train."""
+
+    example = {"validation": 0.5, "test": 0.6}
+
+    def __init__(self, validation: float, test: float) -> None:
+        self.validation, self.test = validation, test
+        super().__init__(
+            f"Shares of {validation:g} for validation and {test:g} for test (what is held out "
+            "included) leave nothing for train, or one is negative.",
+            "Give shares from 0 to 1 whose sum is below 1, e.g. --test 0.2 --validation 0.1.",
+        )
+
+
+class SplitExists(DataError):
+    """The file has a split already, and results may rest on it."""
+
+    example = {"path": "my.h5ad"}
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path!r} already has obs['split'].",
+            "Use it as it is ('zoo check FILE --for-training' holds it against the groups), or "
+            "pass --resplit to replace it in the copy.",
+        )
+
+
+class SplitLeak(DataError):
+    """A group lies in more than one part, so the test is not independent of the training."""
+
+    example = {"path": "my.h5ad", "by": "donor", "groups": ["donor2"]}
+
+    def __init__(self, path: str, by: str, groups: Sequence[str]) -> None:
+        self.path, self.by, self.groups = path, by, tuple(groups)
+        super().__init__(
+            f"{len(groups):,} value(s) of obs[{by!r}] in {path!r} lie in more than one part of "
+            f"obs['split']: {_listed(groups, 3)}.",
+            f"'zoo split FILE --by {by} --resplit -o OUT.h5ad' splits by whole groups.",
+        )
+
+
+# -- values and genes ----------------------------------------------------------------------------
+
+
+class NotCounts(DataError):
+    """Training needs counts, and the file holds other values."""
+
+    example = {
+        "path": "my.h5ad",
+        "source": "X",
+        "value_kind": "log_normalized",
+        "evidence": "near-integers after inverting base e",
+    }
+
+    def __init__(self, path: str, source: str, value_kind: str, evidence: str) -> None:
+        self.path, self.source = path, source
+        self.value_kind, self.evidence = value_kind, evidence
+        super().__init__(
+            f"Training takes counts, but {source} of {path!r} holds {value_kind} values "
+            f"({evidence}).",
+            "Give the file that keeps the raw counts, in X, raw or a layer.",
+        )
+
+
+class UnmatchedGenes(DataError):
+    """None of the genes that were asked for is in the file."""
+
+    example = {"path": "my.h5ad", "names": ["gene_0", "gene_1"], "expected": ["LYZ", "CD3D"]}
+
+    def __init__(self, path: str, names: Sequence[str], expected: Sequence[str]) -> None:
+        self.path, self.names, self.expected = path, tuple(names), tuple(expected)
+        super().__init__(
+            f"No gene of {path!r} ({_listed(names, 3)}) is among those asked for "
+            f"({_listed(expected, 3)}).",
+            "Ask for the ids that the file uses, or mend them: 'zoo prepare FILE -o OUT.h5ad "
+            "--model NAME'.",
+        )
