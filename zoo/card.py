@@ -44,6 +44,10 @@ OutputName = Literal[
 Role = Literal["validation", "test", "external", "shift", "ablation", "robustness"]
 
 
+RESERVED_NAMES = frozenset({"prepared", "split", "domains"})
+"""Keys of `uns['cellzoo']` that log steps other than a model's run."""
+
+
 class CardModel(BaseModel):
     """Base of all parts of a card: no unknown field, no change after reading."""
 
@@ -282,6 +286,8 @@ class CellZooBlock(CardModel):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
+        if self.name in RESERVED_NAMES:
+            raise ValueError(f"{self.name!r} is the name of a step's log in uns['cellzoo']")
         ids = [row.id for row in (*self.evaluation, *self.robustness)]
         if len(set(ids)) != len(ids):
             raise ValueError("row ids are not unique")
