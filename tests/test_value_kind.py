@@ -76,7 +76,7 @@ def test_counts_in_words(counts):
 def test_binarized_counts_are_told(counts):
     evidence = detect(block_of((counts > 0).astype(np.float32)))
     assert evidence.value_kind == "counts"
-    assert evidence.sentence().endswith("are 1: were the counts binarized?")
+    assert evidence.sentence().endswith("are 1, as if the counts had been binarized")
 
 
 def test_integers_that_sum_to_a_million_are_told():
@@ -84,7 +84,7 @@ def test_integers_that_sum_to_a_million_are_told():
     tpm = np.round(rng.dirichlet(np.ones(500), 20) * 1e6)
     evidence = detect(block_of(tpm))
     assert evidence.value_kind == "counts"
-    assert "cells sum to a million: rounded TPM or CPM?" in evidence.sentence()
+    assert "cells sum to a million, like rounded TPM or CPM" in evidence.sentence()
 
 
 def test_integers_only_by_their_size_are_no_evidence():

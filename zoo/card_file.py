@@ -19,6 +19,8 @@ from zoo.model_index import to_model_index
 
 MAXIMUM_BYTES = 4_000_000
 
+_PROBLEMS = 5
+
 _FRONT_MATTER = re.compile(r"\A---\r?\n(.*?)^---\r?\n?(.*)\Z", re.S | re.M)
 
 
@@ -64,7 +66,7 @@ class ModelCard:
         try:
             block = CellZooBlock.model_validate(matter["cellzoo"])
         except ValidationError as error:
-            raise InvalidCard(str(path), first_problem(error, "cellzoo")) from error
+            raise InvalidCard(str(path), problems_of(error, "cellzoo")) from error
         if matter.get("model-index") != to_model_index(block):
             raise InvalidCard(str(path), "model-index: does not follow from cellzoo.evaluation")
         return cls(block, prose)
@@ -104,12 +106,15 @@ def split(text: str, path: str) -> tuple[str, str]:
     return match.group(1), match.group(2)
 
 
-def first_problem(error: ValidationError, prefix: str = "") -> str:
-    """The first problem of a validation, as `field.path: what is wrong`."""
-    problem = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in (*([prefix] if prefix else []), *problem["loc"]))
-    more = error.error_count() - 1
-    return f"{where}: {problem['msg']}" + (f" (and {more} more)" if more else "")
+def problems_of(error: ValidationError, prefix: str = "") -> str:
+    """The first problems of a validation, each as `field.path: what is wrong`."""
+    told = []
+    for problem in error.errors(include_url=False, include_input=False)[:_PROBLEMS]:
+        place = (*([prefix] if prefix else []), *problem["loc"])
+        where = ".".join(str(part) for part in place)
+        told.append(f"{where}: {problem['msg']}" if where else problem["msg"].rstrip("."))
+    more = error.error_count() - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more else "")
 
 
 def _yaml() -> Any:

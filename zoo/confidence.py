@@ -97,7 +97,7 @@ class GroupVote:
     Attributes
     ----------
     codes
-        int32 [cells]: the group of each cell.
+        int32 [cells]: the group of each cell, -1 for a cell without one.
     groups
         Number of groups.
 
@@ -147,9 +147,13 @@ class ScopeShare:
 
     @property
     def verdict(self) -> str:
-        """`in` while the nominal share is plausible, `borderline` above it, `out` above half."""
+        """`in` while the nominal share is plausible, `borderline` above it, `out` above half.
+
+        Where there are so few cells that half of them may be unusual, nothing can be said:
+        `borderline`.
+        """
         if self.interval[0] <= self.nominal:
-            return VERDICTS[IN]
+            return VERDICTS[BORDERLINE if self.interval[1] > 0.5 else IN]
         return VERDICTS[OUT] if self.share > 0.5 else VERDICTS[BORDERLINE]
 
 

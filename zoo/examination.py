@@ -122,7 +122,7 @@ def examine(
     else:
         findings += validation.described_organism(organism)
     if whole:
-        findings += validation.empty_cell_findings(empty, dataset.cells)
+        findings += validation.empty_cell_findings(dataset.path, chosen, empty, dataset.cells)
         findings += validation.spatial_findings(dataset.obsm_keys)
     return Examination(chosen, evidence, columns, organism, alignment, tuple(findings))
 
@@ -189,11 +189,8 @@ def _value_findings(
     assert evidence is not None, "without a fault there is evidence"
     assert evidence.value_kind is not None, "ensure() raises for an unknown kind"
     if parts is None:
-        message = f"{source} holds {evidence.value_kind}: {evidence.sentence()}."
-        return [Finding("green", "value_kind", message)]
-    return validation.value_kind_findings(
-        path, source, parts.card, evidence.value_kind, evidence.sentence()
-    )
+        return [validation.described_values(source, evidence)]
+    return validation.value_kind_findings(path, source, parts.card, evidence.value_kind, evidence)
 
 
 # -- cells and metadata --------------------------------------------------------------------------

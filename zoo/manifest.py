@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from zoo.card import CardModel, CellZooBlock, Sha256
-from zoo.card_file import ModelCard, first_problem
+from zoo.card_file import ModelCard, problems_of
 from zoo.digest import sha256_of, sha256_of_file
 from zoo.errors import InvalidManifest, InvalidModelFile, UnsafeFileName
 
@@ -94,7 +94,7 @@ class Manifest(CardModel):
         try:
             manifest = cls.model_validate_json(content)
         except ValidationError as error:
-            raise InvalidManifest(origin, first_problem(error)) from error
+            raise InvalidManifest(origin, problems_of(error)) from error
         for file in manifest.files:
             if not _is_inside(file.path):
                 raise UnsafeFileName(file.path, origin)
@@ -125,7 +125,7 @@ class Manifest(CardModel):
         try:
             return cls(manifest_version=1, card=card.block, files=files)
         except ValidationError as error:
-            raise InvalidManifest(str(folder), first_problem(error)) from error
+            raise InvalidManifest(str(folder), problems_of(error)) from error
 
     def render(self) -> bytes:
         """The bytes of `manifest.json`."""

@@ -102,7 +102,7 @@ def _verdict_counts(verdict: Coded, rows: slice | npt.NDArray[np.int64]) -> dict
     return {name: by_name.get(name, 0) for name in VERDICTS}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions:
     """What a model says of each cell, in the file's order.
 
@@ -130,6 +130,11 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.cell_names)
+
+    def __repr__(self) -> str:
+        model = f"{self.provenance.get('model')}@{self.provenance.get('version')}"
+        names = ", ".join([*self.obs, *self.obsm, *self.layers])
+        return f"<zoo.Predictions of {model} for {len(self):,} cells: {names}>"
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         """A column of obs or an array of obsm or layers by name."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.confidence import ScopeShare
+from zoo.confidence import OUT, VERDICTS, ScopeShare
 from zoo.examination import Examination
 from zoo.parts import ModelParts
 from zoo.reading import Dataset
@@ -64,7 +64,8 @@ def provenance(
         "genes_shared": alignment.shared,
         "genes": len(parts.vocabulary),
         "findings": json.dumps([finding.as_json() for finding in examination.findings]),
-        **_scope(scope),
+        "works_poorly": [claim.statement for claim in card.scope.works_poorly],
+        **_scope(scope, forced=bool(facts.get("forced"))),
         "zoo_version": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **facts,
@@ -78,11 +79,12 @@ def command(parts: ModelParts, path: str, flags: Sequence[str]) -> str:
     return shlex.join(["zoo", "run", reference, path, *flags])
 
 
-def _scope(scope: ScopeShare | None) -> dict[str, Any]:
+def _scope(scope: ScopeShare | None, *, forced: bool) -> dict[str, Any]:
+    """The verdict of the data set; one that was forced is out of scope, whatever its cells say."""
     if scope is None:
-        return {}
+        return {"scope_verdict": VERDICTS[OUT]} if forced else {}
     return {
-        "scope_verdict": scope.verdict,
+        "scope_verdict": VERDICTS[OUT] if forced else scope.verdict,
         "scope_share": scope.share,
         "scope_nominal": scope.nominal,
         "scope_interval_low": scope.interval[0],

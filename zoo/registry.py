@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from zoo.card import CardModel, Line, Modality, ModelName, Sha256, Task, Version
-from zoo.card_file import first_problem
+from zoo.card_file import problems_of
 from zoo.errors import InvalidRegistry, MalformedReference, UnknownModel, UnknownVersion
 from zoo.manifest import Manifest
 
@@ -94,7 +94,7 @@ class Registry(CardModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            raise InvalidRegistry(origin, first_problem(error)) from error
+            raise InvalidRegistry(origin, problems_of(error)) from error
 
     def render(self) -> bytes:
         """The bytes of `registry.json`."""
@@ -111,8 +111,11 @@ class Registry(CardModel):
         """
         match = _REFERENCE.fullmatch(reference)
         if match is None:
-            name = reference.partition("@")[0]
-            if "@" not in reference and _NAME_LIKE.fullmatch(name):
+            name, at, version = reference.partition("@")
+            versions = [entry.version for entry in self.models if entry.name == name]
+            if versions and _NAME_LIKE.fullmatch(version):
+                raise UnknownVersion(name, version, versions)
+            if not at and _NAME_LIKE.fullmatch(name):
                 raise UnknownModel(name, self._near(name))
             raise MalformedReference(reference)
         name, version = match.groups()

@@ -20,6 +20,7 @@ import numpy as np
 
 from zoo import provenance
 from zoo.card import ValueKind
+from zoo.categories import Categories
 from zoo.confidence import GroupVote, scope_share
 from zoo.count_stream import CountStream
 from zoo.digest import sha256_of_file
@@ -234,8 +235,9 @@ def _group_vote(parts: ModelParts, dataset: Dataset, options: RunOptions) -> Gro
         return None
     if parts.labels is None:
         raise UnknownOutputs(parts.card.name, ["group_call"], parts.card.output_names)
-    groups, codes = np.unique(dataset.obs(options.groups).astype(str), return_inverse=True)
-    return GroupVote(codes.astype(np.int32), len(groups), len(parts.labels))
+    column = options.groups
+    groups = Categories.of(dataset.obs(column), path=dataset.path, column=column)
+    return GroupVote(groups.codes.astype(np.int32), len(groups.names), len(parts.labels))
 
 
 def _ensure_outputs(parts: ModelParts, options: RunOptions) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from zoo.errors import HubUnreachable
+from zoo.errors import NoModelsFolder
 from zoo.hubs.folder import FolderHub
 from zoo.manifest import FILE_NAME, Manifest
 from zoo.registry import Entry, Registry
@@ -45,7 +45,7 @@ def _entries(shelves: Iterable[Path]) -> list[Entry]:
     found: dict[str, Entry] = {}
     for shelf in shelves:
         if not shelf.is_dir():
-            raise HubUnreachable(str(shelf), "ZOO_MODELS names it, but there is no such folder")
+            raise NoModelsFolder(str(shelf))
         for path in sorted(shelf.glob(f"*/{FILE_NAME}")):
             with FolderHub(str(path.parent)).open(FILE_NAME) as stream:
                 manifest = Manifest.parse(stream.read(), str(path))

@@ -21,6 +21,7 @@ from zoo.errors import (
     DuplicateGenes,
     LowGeneCoverage,
     NoSharedGenes,
+    OnlyEmptyCells,
     OutOfScope,
     VersionedGeneIds,
     WrongOrganism,
@@ -28,6 +29,7 @@ from zoo.errors import (
     ZooError,
 )
 from zoo.organism import OrganismEvidence
+from zoo.value_kind import Evidence
 from zoo.vocabulary import GeneVocabulary
 
 Level = Literal["green", "yellow", "red"]
@@ -37,6 +39,7 @@ _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}")
 _VERSIONED = re.compile(r"ENS[A-Z]*G\d{11}\.\d+(_PAR_Y)?")
 # Below this weighted coverage a run is allowed (the card's minimum is lower) but worth a word.
 _COMFORTABLE_COVERAGE = 0.5
+_SAY_ORGANISM = "Say it in the file: uns['organism'], e.g. 'Homo sapiens' or 'Mus musculus'."
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,10 @@ def cell_findings(path: str, cells: int, duplicated: Sequence[str], count: int) 
     return findings
 
 
-def empty_cell_findings(empty: int, cells: int) -> list[Finding]:
+def empty_cell_findings(path: str, source: str, empty: int, cells: int) -> list[Finding]:
     """A finding about cells without any count."""
+    if empty == cells:
+        return [Finding.of_error("empty_cells", OnlyEmptyCells(path, source, cells))]
     if not empty:
         return [Finding("green", "empty_cells", "No cell is empty.")]
     return [
@@ -178,7 +183,7 @@ def organism_findings(path: str, card: CellZooBlock, evidence: OrganismEvidence)
                 "organism",
                 f"The organism is not known: {evidence.sentence}. The model is for "
                 f"{card.inputs.organism}.",
-                "Say it in the file: uns['organism'] = 'Homo sapiens'.",
+                _SAY_ORGANISM,
             )
         ]
     if evidence.organism != card.inputs.organism:
@@ -196,7 +201,7 @@ def organism_findings(path: str, card: CellZooBlock, evidence: OrganismEvidence)
 def described_organism(evidence: OrganismEvidence) -> list[Finding]:
     """A finding about the organism where there is no card to hold it against."""
     if evidence.organism is None:
-        hint = "Say it in the file: uns['organism'] = 'Homo sapiens'."
+        hint = _SAY_ORGANISM
         return [Finding("yellow", "organism", f"Not known: {evidence.sentence}.", hint)]
     return [Finding("green", "organism", f"{evidence.organism}: {evidence.sentence}.")]
 
@@ -222,6 +227,17 @@ def coverage_findings(
             gene_id_kind=alignment.gene_id_kind,
         )
         return [Finding.of_error("gene_coverage", error)]
+    if otherwise := _named_otherwise(alignment, names, vocabulary):
+        return [
+            Finding(
+                "yellow",
+                "gene_coverage",
+                f"Gene ids are mixed: {alignment.shared:,} genes were matched as "
+                f"{alignment.gene_id_kind}, and {otherwise:,} more of the model's genes are here "
+                "under another kind of id and would be left out.",
+                f"'zoo prepare FILE -o OUT.h5ad --model {card.name}' gives all genes one kind.",
+            )
+        ]
     plain = alignment.shared / len(vocabulary)
     message = (
         f"{alignment.shared:,} of the model's {len(vocabulary):,} genes are here (matched "
@@ -232,6 +248,19 @@ def coverage_findings(
         hint = "The card says how accuracy falls as genes are missing: 'zoo info NAME'."
         return [Finding("yellow", "gene_coverage", message, hint)]
     return [Finding("green", "gene_coverage", message)]
+
+
+def _named_otherwise(alignment: Alignment, names: Strings, vocabulary: GeneVocabulary) -> int:
+    """Genes of the model that the file names by another id kind than the matched one."""
+    unmatched = names[alignment.position < 0].tolist()
+    return max(
+        (
+            sum(alignment.gene_present[known[name]] == 0 for name in unmatched if name in known)
+            for kind, known in vocabulary.positions.items()
+            if kind != alignment.gene_id_kind
+        ),
+        default=0,
+    )
 
 
 def tissue_findings(card: CellZooBlock, tissue: str | None) -> list[Finding]:
@@ -252,18 +281,26 @@ def tissue_findings(card: CellZooBlock, tissue: str | None) -> list[Finding]:
     ]
 
 
+def described_values(source: str, evidence: Evidence) -> Finding:
+    """A finding about values of a known kind: doubtful if declared, binarized or like TPM."""
+    message = f"{source} holds {evidence.value_kind}: {evidence.sentence()}."
+    if evidence.is_doubtful:
+        return Finding("yellow", "value_kind", message, "Models are made for raw counts.")
+    return Finding("green", "value_kind", message)
+
+
 def value_kind_findings(
-    path: str, source: str, card: CellZooBlock, value_kind: str, evidence: str
+    path: str, source: str, card: CellZooBlock, value_kind: str, evidence: Evidence
 ) -> list[Finding]:
     """A finding about the value kind against a card."""
     if value_kind in card.inputs.value_kinds:
-        return [Finding("green", "value_kind", f"{source} holds {value_kind}: {evidence}.")]
+        return [described_values(source, evidence)]
     error = WrongValueKind(
         path,
         source,
         model=card.name,
         value_kind=value_kind,
         value_kinds=card.inputs.value_kinds,
-        evidence=evidence,
+        evidence=evidence.sentence(),
     )
     return [Finding.of_error("value_kind", error)]

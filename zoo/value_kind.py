@@ -78,6 +78,13 @@ class Evidence:
         base = (self.base or "e") if kind == "log_normalized" else None
         return replace(self, value_kind=kind, base=base, is_declared=True)
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether values are of their kind in form, but hardly what a model was made for."""
+        binarized = self.entries > 0 and self.minimum == self.maximum == 1
+        per_million = self.target_sum is not None and abs(self.target_sum / 1e6 - 1) < 0.01
+        return self.is_declared or binarized or (self.value_kind == "counts" and per_million)
+
     def sentence(self) -> str:
         """The evidence in words, without a full stop."""
         if self.is_declared:
@@ -106,6 +113,11 @@ class Evidence:
                 f"{self.base} and dividing each cell by its smallest value ({others}); {sums}; "
                 f"looked at {looked}"
             )
+        if self.integers >= 0.5:
+            return (
+                f"{self.integers:.1%} of the values are integers and the others are not, as after "
+                f"a correction of counts (looked at {looked}, {span})"
+            )
         if self.shares.get(LINEAR, 0.0) >= SHARE:
             sums = f", each cell sums to {self.target_sum:,.0f}" if self.target_sum else ""
             return f"counts scaled within each cell, without a logarithm (like CPM{sums}; {span})"
@@ -120,9 +132,11 @@ class Evidence:
         if self.value_kind is None:
             return f"values are so large ({span}) that their type holds integers only"
         if self.minimum == self.maximum == 1:
-            return f"all of {looked} are 1: were the counts binarized?"
+            return f"all of {looked} are 1, as if the counts had been binarized"
         if self.target_sum and abs(self.target_sum / 1e6 - 1) < 0.01:
-            return f"all of {looked} are integers, but cells sum to a million: rounded TPM or CPM?"
+            return (
+                f"all of {looked} are integers, but cells sum to a million, like rounded TPM or CPM"
+            )
         return f"all of {looked} are integers ({span})"
 
     def _percent(self, candidate: str) -> str:

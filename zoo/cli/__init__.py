@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -159,6 +160,8 @@ def main() -> NoReturn:
             stream, TextIOWrapper
         ):  # a label that the terminal cannot show must not end it
             stream.reconfigure(errors="backslashreplace")
+    # A scheduler's time limit or `docker stop` ends a run as Ctrl-C does: nothing half-written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if "_ZOO_COMPLETE" in os.environ:
         zoo(prog_name="zoo")
     sys.exit(execute(sys.argv[1:]))

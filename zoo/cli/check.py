@@ -43,7 +43,8 @@ def check(
 ) -> None:
     """Say what FILE holds and what would stop a run; the whole file is read.
 
-    The exit code is 0 whatever is found: the verdict says it (in, borderline or out).
+    The exit code is 0 whatever is found in it: the verdict says it (in, borderline or out). A file
+    that cannot be read at all ends with 3.
     """
     from zoo.errors import ConflictingOptions
     from zoo.examination import examine

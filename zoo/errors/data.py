@@ -45,7 +45,7 @@ class FileUnreadable(DataError):
 class UnknownFormat(DataError):
     """The input is in none of the formats that CellZoo reads."""
 
-    example = {"path": "my.loom", "detail": "its name ends in '.loom'"}
+    example = {"path": "my.rds", "detail": "its name ends in '.rds'"}
 
     def __init__(self, path: str, detail: str) -> None:
         self.path, self.detail = path, detail
@@ -65,7 +65,8 @@ class NotAResult(DataError):
         self.path, self.detail = path, detail
         super().__init__(
             f"{path!r} is not a result of CellZoo: {detail}.",
-            "Make one first: 'zoo run MODEL FILE -o RESULT.h5ad'; then give RESULT.h5ad.",
+            "Make one first: 'zoo run MODEL FILE -o RESULT.h5ad'; then give RESULT.h5ad. (A copy "
+            "made with --into holds results among the file's own columns and is not read here.)",
         )
 
 
@@ -122,7 +123,7 @@ class MissingKey(DataError):
     def __init__(self, path: str, where: str, key: str, present: Sequence[str]) -> None:
         self.path, self.where, self.key, self.present = path, where, key, tuple(present)
         listed = ", ".join(repr(name) for name in present) or "nothing"
-        super().__init__(f"{path!r} has no {key!r} in {where}.", f"{where} holds: {listed}.")
+        super().__init__(f"{path!r} has no {key!r} in {where}.", f"In {where} there is: {listed}.")
 
 
 class UnsupportedEncoding(DataError):
@@ -279,8 +280,8 @@ class NoSharedGenes(DataError):
         super().__init__(
             f"No gene of {path!r} ({_some(names)}) is in the vocabulary of {model!r} "
             f"({_some(expected)}).",
-            "Gene ids must be symbols or Ensembl ids, as var_names or a var column: see "
-            f"'zoo check FILE --model {model}'.",
+            f"'zoo info {model}' says which kinds of gene ids it knows; they must be var_names or "
+            "a column of var.",
         )
 
 
@@ -310,8 +311,8 @@ class NegativeValues(DataError):
         super().__init__(
             f"{source} of {path!r} holds negative values ({value:.4g} in row {cell:,}): scaled or "
             "batch-corrected data.",
-            "Models take raw counts. If the file keeps them in raw or a layer, "
-            "'zoo prepare FILE -o OUT.h5ad' finds them.",
+            "Models take raw counts: give the file from before that step, or another matrix of it "
+            "with --source ('zoo check FILE' says which one is read).",
         )
 
 
@@ -357,8 +358,8 @@ class WrongValueKind(DataError):
         super().__init__(
             f"{model!r} takes {' or '.join(value_kinds)}, but {source} of {path!r} holds "
             f"{value_kind} values ({evidence}).",
-            "If the file keeps raw counts in raw or a layer, 'zoo prepare FILE -o OUT.h5ad' finds "
-            "them.",
+            "Give the file from before that step, or another matrix of it with --source ('zoo "
+            "check FILE' says which one is read).",
         )
 
 

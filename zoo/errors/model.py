@@ -118,7 +118,7 @@ class InvalidRegistry(IntegrityError):
     def __init__(self, path: str, detail: str) -> None:
         self.path, self.detail = path, detail
         super().__init__(
-            f"The registry {path!r} is damaged: {detail}.",
+            f"The registry {path!r} cannot be used: {detail}.",
             "In a checkout, 'zoo registry build' makes it again from cards/; else install cellzoo "
             "again.",
         )
@@ -194,6 +194,19 @@ class HubUnreachable(HubError):
         )
 
 
+class NoModelsFolder(HubError):
+    """`ZOO_MODELS` names a folder that does not exist."""
+
+    example = {"path": "/srv/models"}
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"ZOO_MODELS names {path!r}, but there is no such folder.",
+            "Correct ZOO_MODELS, or unset it to use the models of the registry.",
+        )
+
+
 class UnknownScheme(HubError):
     """No hub transport takes this kind of URI."""
 
@@ -238,7 +251,7 @@ class WrongOrganism(OutOfScope):
         super().__init__(
             f"{model!r} was made for {organism}; {path!r} looks like {found} ({evidence}).",
             f"'zoo list' shows models by organism (--organism {found!r}). --force runs all the "
-            "same and marks every cell.",
+            "same if any gene is shared, and marks every cell.",
         )
 
 

@@ -32,6 +32,8 @@ def write_mapping(parent: h5py.Group, name: str, values: Mapping[str, Any]) -> h
 def write_scalar(parent: h5py.Group, name: str, value: str | bool | int | float) -> None:
     """Write one string or number."""
     if isinstance(value, str):
+        # A file name need not be UTF-8; what it cannot say is written as an escape.
+        value = value.encode("utf-8", "backslashreplace").decode()
         dataset = parent.create_dataset(name, data=value, dtype=STRING)
         set_encoding(dataset, "string", "0.2.0")
     else:

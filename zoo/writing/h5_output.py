@@ -113,12 +113,13 @@ def _on_interrupt(hold: Callable[[BaseException], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, lambda *_: hold(KeyboardInterrupt()))
+    stops = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(stop, lambda *_: hold(KeyboardInterrupt())) for stop in stops]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for stop, handler in zip(stops, previous, strict=True):
+            signal.signal(stop, handler)
 
 
 @contextmanager
