@@ -69,6 +69,20 @@ class ConflictingOptions(UsageError):
         super().__init__(f"Contradicting options: {detail}.", "Leave one of them out.")
 
 
+class DomainNumber(UsageError):
+    """So many domains cannot be found among so few cells, or fewer than two were asked for."""
+
+    example = {"k": 30, "cells": 20, "slide": "A1"}
+
+    def __init__(self, k: int, cells: int, slide: str | None) -> None:
+        self.k, self.cells, self.slide = k, cells, slide
+        where = "the result" if slide is None else f"slide {slide!r}"
+        super().__init__(
+            f"Cannot find {k:,} domains among the {cells:,} cells of {where}.",
+            "Let --k be at least 2 and at most the number of cells.",
+        )
+
+
 class NoCheckout(UsageError):
     """A command that works on `cards/` was run where there is none."""
 
