@@ -111,9 +111,14 @@ class GroupVote:
         self._log_prob = np.zeros((self.groups, self.classes))
         self._labels = np.zeros((self.groups, self.classes), dtype=np.int64)
 
-    def add(self, start: int, prob: npt.NDArray[np.float32], label: npt.NDArray[np.int64]) -> None:
-        """Add the cells from row `start` on: prob [cells, classes], label [cells]."""
-        group = self.codes[start : start + len(label)]
+    def add(
+        self,
+        rows: npt.NDArray[np.int64],
+        prob: npt.NDArray[np.float32],
+        label: npt.NDArray[np.int64],
+    ) -> None:
+        """Add the cells at `rows` [cells] of the file: prob [cells, classes], label [cells]."""
+        group = self.codes[rows]
         # A probability may underflow to 0 in float32; its logarithm must stay finite.
         np.add.at(self._log_prob, group, np.log(np.maximum(prob, 1e-12)))
         np.add.at(self._labels, (group, label), 1)

@@ -52,6 +52,7 @@ class Model:
         *,
         outputs: Sequence[str] = (),
         groups: str | None = None,
+        slide_key: str | None = None,
         layer: str | None = None,
         value_kind: ValueKind | None = None,
         force: bool = False,
@@ -70,6 +71,8 @@ class Model:
             Outputs beyond the usual ones: `prob` [cells, classes], `conformal_p`, `in_set`.
         groups
             Column of obs whose groups get one call each (`group_call`).
+        slide_key
+            Column of obs that names the slides, for a spatial model.
         layer
             The matrix to read: `X`, `raw/X` or a layer's name; by default the first with counts.
         value_kind
@@ -98,6 +101,7 @@ class Model:
             threads=threads,
             batch_size=batch_size,
             groups=groups,
+            slide_key=slide_key,
             outputs=tuple(outputs),
             source=_source_of(layer),
             value_kind=value_kind,

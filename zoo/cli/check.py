@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli import output as printing
-from zoo.cli.options import json_option, offline_option, source_option, value_kind_option
+from zoo.cli.options import (
+    json_option,
+    offline_option,
+    slide_key_option,
+    source_option,
+    value_kind_option,
+)
 
 if TYPE_CHECKING:
     from zoo.card import ValueKind
@@ -19,6 +25,7 @@ _LIGHTS = {"green": "●", "yellow": "▲", "red": "✖"}
 @click.command()
 @click.argument("file", type=click.Path(path_type=str))
 @click.option("--model", metavar="NAME", help="Hold the file against this model's card.")
+@slide_key_option
 @source_option
 @value_kind_option
 @offline_option
@@ -26,6 +33,7 @@ _LIGHTS = {"green": "●", "yellow": "▲", "red": "✖"}
 def check(
     file: str,
     model: str | None,
+    slide_key: str | None,
     source: str | None,
     value_kind: ValueKind | None,
     offline: bool,
@@ -45,7 +53,9 @@ def check(
     if model is not None:
         parts = ModelParts.of(pull(model, settings=Settings.read(offline=offline)))
     with open_dataset(file) as dataset:
-        examination = examine(dataset, parts, source=source, value_kind=value_kind, whole=True)
+        examination = examine(
+            dataset, parts, source=source, value_kind=value_kind, slide_key=slide_key, whole=True
+        )
         if as_json:
             _print_json(examination)
         else:

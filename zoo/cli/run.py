@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli import output as printing
-from zoo.cli.options import json_option, offline_option, source_option, value_kind_option
+from zoo.cli.options import (
+    json_option,
+    offline_option,
+    slide_key_option,
+    source_option,
+    value_kind_option,
+)
 
 if TYPE_CHECKING:
     from zoo.runner import RunReport
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     "--outputs", multiple=True, metavar="NAME",
     help="Also write this output of the model, e.g. prob; repeat, or join with commas.",
 )  # fmt: skip
+@slide_key_option
 @source_option
 @value_kind_option
 @click.option("--force", is_flag=True, help="Run outside the model's scope; the result is marked.")

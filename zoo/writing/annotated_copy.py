@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 
 from zoo.errors import UnsupportedEncoding
+from zoo.slides import COORDINATES
 from zoo.writing import elements
 from zoo.writing.destination import destination
 from zoo.writing.h5_output import h5_output
@@ -73,6 +74,8 @@ def _index_of(obs: h5py.Group) -> str:
 def _add_arrays(copy: h5py.File, result: ResultReader, prefix: str) -> None:
     obsm = _mapping(copy, "obsm")
     for key in result.h5["obsm"]:
+        if key == COORDINATES:  # they are the input's own
+            continue
         name = f"X_{prefix}" if key == "X_embedding" else f"{prefix}_{key}"
         if name in obsm:
             del obsm[name]
