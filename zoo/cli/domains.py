@@ -52,7 +52,7 @@ def domains(
         return
     cells = len(found.domain)
     printing.print_table(
-        f"{k} domains{' on each slide' if slide_key else ''} of {result}",
+        result.name,
         ("domain", "cells", "share"),
         [(name, f"{size:,}", f"{size / cells:.1%}") for name, size in found.sizes().items()],
     )

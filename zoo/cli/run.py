@@ -18,6 +18,7 @@ from zoo.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from zoo.predictions import Summary
     from zoo.runner import RunReport
 
 
@@ -126,20 +127,12 @@ def _print_json(report: RunReport) -> None:
 
 def _print_report(report: RunReport) -> None:
     facts, summary = report.provenance, report.summary
-    printing.print_table(
-        f"{facts['model']}@{facts['version']} on {facts['input']}",
-        ("call", "cells", "share", "median probability", "in", "borderline", "out"),
-        [
-            (
-                line.call,
-                f"{line.cells:,}",
-                f"{line.share:.1%}",
-                f"{line.median_prob:.2f}",
-                *(f"{line.verdicts[verdict]:,}" for verdict in ("in", "borderline", "out")),
-            )
-            for line in summary.calls
-        ],
-    )
+    title = f"{facts['model']}@{facts['version']} on {facts['input']}"
+    if not summary.calls:  # a model of embeddings: its cells have verdicts alone
+        counts = [(name, f"{cells:,}") for name, cells in summary.verdicts.items()]
+        printing.print_table(title, ("verdict", "cells"), counts)
+    else:
+        _print_calls(title, summary)
     click.echo(
         f"{summary.cells:,} cells in {facts['seconds']:.1f} s on {facts['device']}; gene coverage "
         f"{facts['gene_coverage']:.0%}; values from {facts['source']} ({facts['value_kind']})."
@@ -155,3 +148,20 @@ def _print_report(report: RunReport) -> None:
         click.echo("Forced: this data is outside the model's scope; the result is marked so.")
     for path in report.outputs:
         click.echo(f"Wrote {printing.plain(str(path))}")
+
+
+def _print_calls(title: str, summary: Summary) -> None:
+    printing.print_table(
+        title,
+        ("call", "cells", "share", "median probability", "in", "borderline", "out"),
+        [
+            (
+                line.call,
+                f"{line.cells:,}",
+                f"{line.share:.1%}",
+                f"{line.median_prob:.2f}",
+                *(f"{line.verdicts[verdict]:,}" for verdict in ("in", "borderline", "out")),
+            )
+            for line in summary.calls
+        ],
+    )
