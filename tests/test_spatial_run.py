@@ -1,12 +1,15 @@
 """Spatial models: slides are graphs, never mixed, and cells keep the file's order."""
 
 import json
+import subprocess
+import sys
 
 import anndata as ad
+import h5py
 import numpy as np
 import pytest
 from spatial_file import make_slides
-from tiny_model import write_tiny_model
+from tiny_model import write_manifest, write_tiny_model
 from tiny_spatial_model import dense_embedding, write_tiny_spatial_model
 
 import zoo
@@ -230,3 +233,41 @@ def test_a_graph_and_its_card_agree_on_edges(model, tmp_path):
     card = parts.card.model_copy(update={"inputs": inputs})
     with pytest.raises(InvalidGraph, match="no graph_recipe"):
         Session.open(parts.graph, card=card, genes=parts.genes)
+
+
+def test_stored_answers_of_a_spatial_model_are_compared(tmp_path, run_zoo):
+    folder = write_tiny_spatial_model(tmp_path / "tiny-spatial")
+    adata = make_slides(300)
+    adata.write_h5ad(folder / "sample.h5ad")
+    adata.obs["all"] = "one"
+    weights = np.ones(300)
+    with h5py.File(folder / "expected.h5", "w") as file:
+        file["embedding"] = expected(adata, "all").astype(np.float32)
+        file["recon_error"] = weights.astype(np.float32)
+    write_manifest(folder)
+    done = run_zoo("test", folder, "--json")
+    assert done.code == 1
+    assert "recon_error" in done.json["message"]
+    assert "embedding" not in done.json["message"]
+
+
+def test_a_spatial_run_imports_nothing_heavy(model, tmp_path):
+    make_slides(20, 20).write_h5ad(tmp_path / "my.h5ad")
+    file, out = str(tmp_path / "my.h5ad"), str(tmp_path / "o.h5ad")
+    script = (
+        "import sys; from zoo import cli; "
+        f"code = cli.execute(['run', {model!r}, {file!r}, '-o', {out!r}, "
+        "'--slide-key', 'section']); "
+        f"code += cli.execute(['domains', {out!r}, '--k', '3', '-o', {out + '.h5ad'!r}]); "
+        "heavy = {'torch', 'pandas', 'scipy', 'anndata', 'sklearn'} & set(sys.modules); "
+        "sys.exit(f'{code} {sorted(heavy)}' if code or heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_people_are_told_verdicts_where_there_are_no_calls(model, tmp_path, run_zoo):
+    make_slides(30).write_h5ad(tmp_path / "my.h5ad")
+    done = run_zoo("run", model, tmp_path / "my.h5ad", "-o", tmp_path / "out.h5ad")
+    assert "median probability" not in done.out
+    assert "borderline" in done.out

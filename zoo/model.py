@@ -12,7 +12,7 @@ from zoo.card import CellZooBlock, ValueKind
 from zoo.parts import ModelParts
 from zoo.predictions import Predictions
 from zoo.pull import pull
-from zoo.runner import DEFAULT_BATCH_SIZE, RunOptions
+from zoo.run_options import DEFAULT_BATCH_SIZE, RunOptions
 from zoo.session import Device
 from zoo.settings import Settings
 

@@ -10,7 +10,6 @@ runner never trains and never clusters.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from os import PathLike
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo import provenance
-from zoo.card import ValueKind
 from zoo.confidence import GroupVote, scope_share
 from zoo.count_stream import CountStream
 from zoo.digest import sha256_of_file
@@ -33,7 +31,8 @@ from zoo.parts import ModelParts
 from zoo.portions import portions_of
 from zoo.predictions import Predictions, Summary
 from zoo.reading import Dataset, open_dataset
-from zoo.session import Device, Session, available_threads
+from zoo.run_options import SILENT, USUAL, RunOptions, Watch
+from zoo.session import Session, available_threads
 from zoo.validation import raise_first
 from zoo.writing.outputs import Outputs
 from zoo.writing.result_file import ResultFile
@@ -41,58 +40,6 @@ from zoo.writing.result_reader import ResultReader
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-DEFAULT_BATCH_SIZE = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """How a run is done.
-
-    Attributes
-    ----------
-    device
-        `auto`, `cpu` or `cuda`.
-    threads
-        Blocks that are worked on side by side; None takes what this process may use.
-    batch_size
-        Cells in one block.
-    groups
-        A column of obs whose groups get one call each.
-    slide_key
-        A column of obs that names the slides, for a spatial model; None takes the file as one.
-    outputs
-        Outputs to write beyond the usual columns: `prob`, `conformal_p`, `in_set`, per-gene ones.
-    source
-        The matrix to read; None takes the first with counts.
-    value_kind
-        What the values are, where the evidence should be overruled.
-    force
-        Run outside the model's scope; the result is marked.
-    full_digest
-        Put the sha256 of the whole file into the provenance.
-
-    """
-
-    device: Device = "auto"
-    threads: int | None = None
-    batch_size: int = DEFAULT_BATCH_SIZE
-    groups: str | None = None
-    slide_key: str | None = None
-    outputs: tuple[str, ...] = ()
-    source: str | None = None
-    value_kind: ValueKind | None = None
-    force: bool = False
-    allow_duplicate_cells: bool = False
-    full_digest: bool = False
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Where a run tells how it goes: `progress(cells done, cells)` and `notice(sentence)`."""
-
-    progress: Callable[[int, int], None] = lambda done, total: None
-    notice: Callable[[str], None] = lambda sentence: None
 
 
 @dataclass(frozen=True)
@@ -104,14 +51,11 @@ class RunReport:
     outputs: list[Path] = field(default_factory=list)
 
 
-SILENT = Watch()
-
-
 def run(
     parts: ModelParts,
     source: str,
     outputs: Outputs,
-    options: RunOptions = RunOptions(),
+    options: RunOptions = USUAL,
     watch: Watch = SILENT,
 ) -> RunReport:
     """Run a model on a file and write what was asked for; all of it appears, or nothing.
@@ -135,7 +79,7 @@ def run(
 def predict(
     parts: ModelParts,
     source: str | PathLike[str] | AnnData,
-    options: RunOptions = RunOptions(),
+    options: RunOptions = USUAL,
     watch: Watch = SILENT,
 ) -> Predictions:
     """Run a model on a file or on an AnnData in memory; the predictions stay in memory.
@@ -216,7 +160,7 @@ def infer(
         **portions.facts(),
         "forced": forced,
         "value_kind_declared": options.value_kind is not None,
-        "command": provenance.command(parts, dataset.path, _flags(options)),
+        "command": provenance.command(parts, dataset.path, options.flags()),
         "seconds": round(time.monotonic() - started, 3),
     }
     result.finish(
@@ -279,19 +223,3 @@ def _layer_genes(parts: ModelParts, options: RunOptions) -> Any:
 def _file_digest(dataset: Dataset) -> str:
     path = Path(dataset.path)
     return sha256_of_file(path) if path.is_file() else ""
-
-
-def _flags(options: RunOptions) -> list[str]:
-    """The flags of `zoo run` that change a result."""
-    flags: list[str] = []
-    for name, value in (
-        ("--source", options.source),
-        ("--value-kind", options.value_kind),
-        ("--groups", options.groups),
-        ("--slide-key", options.slide_key),
-    ):
-        flags += [name, value] if value is not None else []
-    for output in options.outputs:
-        flags += ["--outputs", output]
-    flags += ["--force"] if options.force else []
-    return flags + (["--allow-duplicate-cells"] if options.allow_duplicate_cells else [])

@@ -77,6 +77,7 @@ def run(
     from zoo.cli.progress import watching
     from zoo.parts import ModelParts
     from zoo.pull import pull
+    from zoo.run_options import RunOptions
     from zoo.settings import Settings
     from zoo.writing.annotated_copy import key_prefix
     from zoo.writing.outputs import Outputs
@@ -91,7 +92,7 @@ def run(
             parts,
             file,
             Outputs(results, into, key_prefix(parts.card.name), overwrite),
-            runner.RunOptions(outputs=wanted, **options),
+            RunOptions(outputs=wanted, **options),
             watch,
         )
     if as_json:
