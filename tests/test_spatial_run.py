@@ -271,3 +271,10 @@ def test_people_are_told_verdicts_where_there_are_no_calls(model, tmp_path, run_
     done = run_zoo("run", model, tmp_path / "my.h5ad", "-o", tmp_path / "out.h5ad")
     assert "median probability" not in done.out
     assert "borderline" in done.out
+
+
+def test_one_cell_as_a_whole_file_has_no_neighbours(model, tmp_path, run_zoo):
+    make_slides(1).write_h5ad(tmp_path / "my.h5ad")
+    done = run_zoo("run", model, tmp_path / "my.h5ad", "-o", tmp_path / "out.h5ad", "--json")
+    assert (done.code, done.json["error"]) == (3, "SingleSpot")
+    assert done.json["hint"] == "Give the whole slide."

@@ -437,8 +437,10 @@ class SingleSpot(DataError):
         super().__init__(
             f"There is only one spot in {_where(path, slide)}; a spatial model reads a spot among "
             "its neighbours.",
-            "Is --slide-key the column of the slides, not of the spots? Leave out slides of one "
-            "spot.",
+            "Give the whole slide."
+            if slide is None
+            else "Is --slide-key the column of the slides, not of the spots? Leave out slides of "
+            "one spot.",
         )
 
 
