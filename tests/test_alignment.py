@@ -103,4 +103,4 @@ def test_a_damaged_vocabulary_is_refused(table, said):
     ],
 )
 def test_organism(gene_names, declared, organism):
-    assert infer_organism([names(*gene_names)], declared).organism == organism
+    assert infer_organism({"index": names(*gene_names)}, declared).organism == organism

@@ -328,7 +328,8 @@ def test_full_disk(tmp_path, model, form):
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_interrupted_run_leaves_nothing(tmp_path, model):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_leaves_nothing(tmp_path, model, stop):
     path = write_counts(tmp_path / "my.h5ad", cells=20_000)
     folder = tmp_path / "results"
     folder.mkdir()
@@ -338,7 +339,7 @@ def test_interrupted_run_leaves_nothing(tmp_path, model):
     while not list(folder.glob(".*.part")) and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(stop)
     said = run.communicate(timeout=30)[1].decode()
     assert run.returncode == 130, said
     assert "Interrupted; nothing was written." in said

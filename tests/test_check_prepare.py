@@ -70,6 +70,33 @@ def test_empty_cells_and_an_unknown_organism_are_yellow(tmp_path, model, capsys)
     assert findings["organism"]["level"] == "yellow"
 
 
+def test_a_file_of_empty_cells_is_red_as_a_run_would_refuse_it(tmp_path, model, capsys):
+    adata = make_adata()
+    adata.X = adata.X * 0
+    adata.write_h5ad(tmp_path / "my.h5ad")
+    report, findings = check(capsys, tmp_path / "my.h5ad", "--model", model)
+    assert report["verdict"] == "out"
+    assert "All 60 cells in X" in findings["empty_cells"]["message"]
+
+
+def test_mixed_gene_ids_are_said(tmp_path, model, capsys):
+    genes = ("G1", "G2", "G3", "G4", "ENSG00000000005", "ENSG00000000006")
+    file = write_counts(tmp_path / "my.h5ad", genes=genes)
+    report, findings = check(capsys, file, "--model", model)
+    assert report["verdict"] == "borderline"
+    assert "Gene ids are mixed: 4 genes" in findings["gene_coverage"]["message"]
+    assert "zoo prepare" in findings["gene_coverage"]["hint"]
+
+
+def test_binarized_counts_are_doubtful(tmp_path, model, capsys):
+    adata = make_adata()
+    adata.X.data[:] = 1
+    adata.write_h5ad(tmp_path / "my.h5ad")
+    _, findings = check(capsys, tmp_path / "my.h5ad", "--model", model)
+    assert findings["value_kind"]["level"] == "yellow"
+    assert "as if the counts had been binarized." in findings["value_kind"]["message"]
+
+
 def test_check_for_people(tmp_path, model, capsys):
     file = write_counts(tmp_path / "my.h5ad")
     assert cli.execute(["check", str(file), "--model", model]) == 0

@@ -209,7 +209,7 @@ def test_an_update_leaves_something_to_prune(checkout: Checkout, run_zoo: Zoo) -
     [
         (["pull", "tinny"], 4, "UnknownModel"),
         (["pull", "tiny@9.0.0"], 4, "UnknownVersion"),
-        (["pull", "tiny@latest"], 4, "MalformedReference"),
+        (["pull", "tiny@latest"], 4, "UnknownVersion"),
         (["info", "./nowhere"], 3, "FileMissing"),
         (["lits"], 2, "UsageError"),
         (["list", "--tsak", "x"], 2, "UsageError"),

@@ -78,8 +78,8 @@ def test_a_cell_without_counts_is_out_whatever_the_card_says():
 def test_group_vote_sums_log_probabilities():
     vote = GroupVote(np.array([0, 0, 1, 1, 1], dtype=np.int32), groups=2, classes=2)
     prob = np.array([[0.9, 0.1], [0.4, 0.6], [0.4, 0.6], [0.45, 0.55], [0.6, 0.4]], np.float32)
-    vote.add(0, prob[:3], prob[:3].argmax(axis=1))
-    vote.add(3, prob[3:], prob[3:].argmax(axis=1))
+    vote.add(np.arange(3), prob[:3], prob[:3].argmax(axis=1))
+    vote.add(np.arange(3, 5), prob[3:], prob[3:].argmax(axis=1))
     call, agreement = vote.result()
     assert call.tolist() == [0, 0, 1, 1, 1]
     assert agreement == pytest.approx([0.5, 0.5, 2 / 3, 2 / 3, 2 / 3])

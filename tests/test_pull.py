@@ -20,6 +20,7 @@ from zoo.errors import (
     HubUnreachable,
     InvalidManifest,
     InvalidModelFile,
+    NoModelsFolder,
     NotCached,
     UnknownModel,
     UnknownScheme,
@@ -249,7 +250,7 @@ def test_shelves_come_before_the_registry(
 
 def test_a_shelf_that_is_not_there_is_said(tiny_registry: Registry, settings: Settings) -> None:
     shelved = Settings(settings.cache, models=(Path("/nowhere"),))
-    with pytest.raises(HubUnreachable, match="ZOO_MODELS"):
+    with pytest.raises(NoModelsFolder, match="ZOO_MODELS"):
         pull("tiny", settings=shelved, registry=tiny_registry)
 
 

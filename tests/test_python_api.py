@@ -11,7 +11,7 @@ from tiny_model import write_manifest, write_tiny_model
 
 import zoo
 from zoo import cli
-from zoo.errors import WrongOrganism
+from zoo.errors import InvalidOption, WrongOrganism
 
 
 @pytest.fixture
@@ -91,11 +91,25 @@ def test_a_refused_adata_is_unchanged(model):
     assert adata.obs["tiny_forced"].all()
 
 
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 0}, {"threads": -1}, {"device": "gpu"}, {"value_kind": "foo"}]
+)
+def test_options_are_checked(model, options):
+    with pytest.raises(InvalidOption, match="cannot be"):
+        model.predict(make_adata(), **options)
+
+
+def test_predictions_are_shown_in_a_line(model):
+    shown = repr(model.predict(make_adata(), outputs="prob"))
+    assert shown.startswith("<zoo.Predictions of tiny@1.0.0 for 60 cells: label, label_id, call")
+    assert len(shown) < 250
+
+
 def test_layers_are_named_as_in_scanpy(model):
     adata = make_adata()
     adata.layers["raw_counts"] = adata.X.copy()
     adata.X = np.log1p(adata.X.toarray() + 0.7)
-    predictions = model.predict(adata, layer="raw_counts")
+    predictions = model.predict(adata, source="raw_counts")
     assert predictions.provenance["source"] == "layers/raw_counts"
 
 

@@ -68,10 +68,12 @@ def test_near_misses(registry: Registry, name: str, near: str) -> None:
 def test_an_unknown_version_lists_the_known_ones(registry: Registry) -> None:
     with pytest.raises(UnknownVersion, match=r"1\.9\.0, 1\.10\.0"):
         registry.resolve("pbmc-celltype@2.0.0")
+    with pytest.raises(UnknownVersion, match=r"no version 'latest'"):
+        registry.resolve("pbmc-celltype@latest")
 
 
 @pytest.mark.parametrize(
-    "reference", ["", "@", "pbmc-celltype@latest", "a@1", "a b", "pbmc-celltype@1.0.0\n", "a/b"]
+    "reference", ["", "@", "pbmc-celltype@a b", "a@1", "a b", "pbmc-celltype@1.0.0\n", "a/b"]
 )
 def test_what_is_no_reference(registry: Registry, reference: str) -> None:
     with pytest.raises(MalformedReference):

@@ -1,6 +1,7 @@
 """The main job, on the tiny model: what a run writes, in which names and order."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +202,39 @@ def test_counts_are_found_in_raw_and_in_layers(model, tmp_path):
         assert source == ("raw/X" if place == "raw" else "layers/counts")
 
 
+def test_a_cell_without_a_group_gets_no_group_call(model, tmp_path):
+    adata = make_adata()
+    adata.obs["cluster"] = adata.obs["cluster"].astype(object)
+    adata.obs.iloc[:6, 0] = None
+    adata.obs["cluster"] = adata.obs["cluster"].astype("category")
+    adata.write_h5ad(tmp_path / "my.h5ad")
+    outs = [tmp_path / "out.h5ad", tmp_path / "out.csv"]
+    words = [word for out in outs for word in ("-o", str(out))]
+    assert (
+        cli.execute(["run", model, str(tmp_path / "my.h5ad"), *words, "--groups", "cluster"]) == 0
+    )
+    obs = ad.read_h5ad(outs[0]).obs
+    assert obs["group_call"].isna().sum() == obs["group_agreement"].isna().sum() == 6
+    assert obs["group_agreement"].iloc[6:].min() == 1
+    first = outs[1].read_text().splitlines()[1].split(",")
+    assert first[COLUMNS.index("call_id") + 2 : COLUMNS.index("call_id") + 4] == ["", "nan"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_file_name_need_not_be_text(model, tmp_path):
+    name = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"bad\xff.h5ad"))
+    os.rename(write_counts(tmp_path / "my.h5ad"), name)
+    out = tmp_path / "out.csv"
+    assert cli.execute(["run", model, name, "-o", str(out)]) == 0
+    assert "bad\\udcff.h5ad" in json.loads((tmp_path / "out.csv.json").read_text())["input"]
+
+
+def test_arrays_need_an_h5ad(model, file, tmp_path, capsys):
+    words = ["run", model, file, "-o", str(tmp_path / "o.csv"), "--outputs", "prob"]
+    assert cli.execute(words) == 2
+    assert "only an .h5ad holds" in capsys.readouterr().err
+
+
 def test_force_marks_every_cell(model, tmp_path, capsys):
     file = write_counts(tmp_path / "mouse.h5ad", organism="Mus musculus")
     out = tmp_path / "out.h5ad"
@@ -211,6 +245,7 @@ def test_force_marks_every_cell(model, tmp_path, capsys):
     obs = ad.read_h5ad(out).obs
     assert obs["forced"].all()
     assert "in" not in set(obs["verdict"])
+    assert ad.read_h5ad(out).uns["cellzoo"]["scope_verdict"] == "out"
 
 
 def test_cuda_without_a_gpu_says_why(model, file, tmp_path, capsys):

@@ -258,7 +258,7 @@ def unrecognized(name: str, counts: np.ndarray) -> np.ndarray:
         ("log2 tpm", "near-integers after undoing a logarithm"),
         ("square root", "near-integers after undoing a logarithm"),
         ("smoothed", "near-integers after undoing a logarithm"),
-        ("expected counts", "near-integers after undoing a logarithm"),
+        ("expected counts", "of the values are integers and the others are not"),
         ("uniform", "0% integers, and at best"),
         ("lognormal", "0% integers, and at best"),
         ("arcsinh", "0% integers, and at best"),

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import MissingExtra
 from zoo.model import Model, load
 from zoo.predictions import CODED_COLUMNS, Predictions
+from zoo.slides import COORDINATES
 from zoo.writing.annotated_copy import key_prefix
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_CATEGORICAL = (*CODED_COLUMNS, "label_id", "call_id", "group_call")
+_CATEGORICAL = (*CODED_COLUMNS, "label_id", "call_id", "group_call", "slide")
 
 
 def annotate(
@@ -41,7 +42,7 @@ def annotate(
     copy
         Return an annotated copy and leave `adata` alone.
     options
-        As `Model.predict`: `groups`, `layer`, `outputs`, `force`, `device`, …
+        As `Model.predict`: `groups`, `source`, `outputs`, `force`, `device`, …
 
     Returns
     -------
@@ -71,5 +72,7 @@ def _add(adata: AnnData, predictions: Predictions, key: str) -> None:
         column = pd.Categorical(values) if name in _CATEGORICAL else values
         adata.obs[f"{key}_{name}"] = column
     for name, array in predictions.obsm.items():
+        if name == COORDINATES:  # they are the object's own
+            continue
         adata.obsm[f"X_{key}" if name == "X_embedding" else f"{key}_{name}"] = array
     adata.uns["cellzoo"] = {**adata.uns.get("cellzoo", {}), key: dict(predictions.provenance)}

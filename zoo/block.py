@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +20,7 @@ class Block:
     Attributes
     ----------
     start
-        Row of the block's first cell in the file.
+        Row of the block's first cell in the file (of the first one taken, after `take`).
     indptr
         int64 [cells + 1]; row i holds entries `indptr[i]:indptr[i + 1]`, and `indptr[0] == 0`.
     indices
@@ -53,3 +55,24 @@ class Block:
         if len(filled):
             sums[filled] = np.add.reduceat(self.data, self.indptr[filled], dtype=np.float64)
         return sums
+
+    def take(self, rows: Int64) -> Block:
+        """Some of the cells, in this order; `rows` are counted from 0 within the block."""
+        lengths = np.diff(self.indptr)[rows]
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
+        start = self.start + (int(rows[0]) if len(rows) else 0)
+        return Block(start, indptr, self.indices[entries], self.data[entries], self.genes)
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Self]) -> Block:
+        """Cells of several blocks of one matrix, one block after the other."""
+        ends = np.cumsum([0, *(len(block.indices) for block in blocks)])
+        indptr = [block.indptr[:-1] + end for block, end in zip(blocks, ends, strict=False)]
+        return Block(
+            blocks[0].start,
+            np.concatenate([*indptr, ends[-1:]]).astype(np.int64),
+            np.concatenate([block.indices for block in blocks]),
+            np.concatenate([block.data for block in blocks]),
+            blocks[0].genes,
+        )

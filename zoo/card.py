@@ -88,9 +88,9 @@ class GraphRecipe(CardModel):
     """How the runner builds the spatial graph from `obsm['spatial']`."""
 
     kernel: Literal["gaussian"]
-    neighbourhood_share: Share
+    neighbourhood_share: Annotated[float, Field(gt=0, lt=1)]
     """Mean contribution of the neighbours to a spot, from which the kernel's length is found."""
-    minimum_weight: Share
+    minimum_weight: Annotated[float, Field(gt=0, lt=1)]
     """Edges below this weight are cut."""
 
 

@@ -111,19 +111,29 @@ class GroupVote:
         self._log_prob = np.zeros((self.groups, self.classes))
         self._labels = np.zeros((self.groups, self.classes), dtype=np.int64)
 
-    def add(self, start: int, prob: npt.NDArray[np.float32], label: npt.NDArray[np.int64]) -> None:
-        """Add the cells from row `start` on: prob [cells, classes], label [cells]."""
-        group = self.codes[start : start + len(label)]
+    def add(
+        self,
+        rows: npt.NDArray[np.int64],
+        prob: npt.NDArray[np.float32],
+        label: npt.NDArray[np.int64],
+    ) -> None:
+        """Add the cells at `rows` [cells] of the file: prob [cells, classes], label [cells]."""
+        grouped = self.codes[rows] >= 0
+        group, prob, label = self.codes[rows][grouped], prob[grouped], label[grouped]
         # A probability may underflow to 0 in float32; its logarithm must stay finite.
         np.add.at(self._log_prob, group, np.log(np.maximum(prob, 1e-12)))
         np.add.at(self._labels, (group, label), 1)
 
     def result(self) -> tuple[Codes, npt.NDArray[np.float32]]:
-        """For each cell its group's class (int32) and the share of the group that agrees."""
+        """For each cell its group's class (int32) and the share of the group that agrees.
+
+        A cell without a group gets -1 and NaN.
+        """
         call = self._log_prob.argmax(axis=1)
         sizes = np.maximum(self._labels.sum(axis=1), 1)
         agreement = self._labels[np.arange(self.groups), call] / sizes
-        return call[self.codes].astype(np.int32), agreement[self.codes].astype(np.float32)
+        calls = np.append(call, -1)[self.codes].astype(np.int32)  # -1 takes the last
+        return calls, np.append(agreement, np.nan)[self.codes].astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from zoo import validation
 from zoo.alignment import Alignment, align
-from zoo.card import ValueKind
-from zoo.errors import MissingKey, NoCells, NoGenes, NoValues, ZooError
+from zoo.card import CellZooBlock, GraphRecipe, ValueKind
+from zoo.errors import MissingKey, NoCells, NoCoordinates, NoGenes, NoValues, ZooError
 from zoo.organism import ORGANISM_KEYS, OrganismEvidence, infer_organism
 from zoo.parts import ModelParts
 from zoo.reading import Dataset
+from zoo.slides import COORDINATES, USUAL_KEYS, Slides
 from zoo.validation import Finding
 from zoo.value_kind import Evidence, ValueKindDetector, ensure
 
@@ -45,6 +46,8 @@ class Examination:
         The match with the model's vocabulary; None without a model.
     findings
         In the order in which a run raises them.
+    slides
+        Coordinates by slide, for a spatial model.
 
     """
 
@@ -54,6 +57,7 @@ class Examination:
     organism: OrganismEvidence
     alignment: Alignment | None
     findings: tuple[Finding, ...]
+    slides: Slides | None = None
 
     @property
     def verdict(self) -> str:
@@ -78,6 +82,7 @@ def examine(
     *,
     source: str | None = None,
     value_kind: ValueKind | None = None,
+    slide_key: str | None = None,
     whole: bool = False,
     unique_cells: bool = True,
 ) -> Examination:
@@ -89,6 +94,8 @@ def examine(
         The matrix to read; by default the first that holds counts, else log-normalized counts.
     value_kind
         What the user declares; evidence is then only reported.
+    slide_key
+        The column of obs that names the slides, for a spatial model; None takes the file as one.
     whole
         Look at every value instead of the first blocks.
     unique_cells
@@ -104,7 +111,7 @@ def examine(
     chosen, evidence, fault, empty = _values(dataset, source, value_kind, whole)
     table = dataset.genes(chosen)
     columns = {"index": table.index, **table.columns}
-    organism = infer_organism(columns.values(), _declared(dataset, ORGANISM_KEYS))
+    organism = infer_organism(columns, _declared(dataset, ORGANISM_KEYS))
     alignment = align(columns, parts.vocabulary) if parts else None
     names = columns[alignment.column if alignment else "index"]
 
@@ -121,10 +128,16 @@ def examine(
         findings += validation.tissue_findings(parts.card, _declared(dataset, ("tissue",)))
     else:
         findings += validation.described_organism(organism)
+    slides = None
+    if parts and parts.card.inputs.graph_recipe is not None:
+        slides, misplaced = _slides(dataset, parts.card, parts.card.inputs.graph_recipe, slide_key)
+        unused = _unused_slide_keys(dataset) if slide_key is None else []
+        findings += validation.slide_findings(slides, misplaced, unused)
+    elif whole:
+        findings += validation.spatial_findings(dataset.obsm_keys)
     if whole:
         findings += validation.empty_cell_findings(dataset.path, chosen, empty, dataset.cells)
-        findings += validation.spatial_findings(dataset.obsm_keys)
-    return Examination(chosen, evidence, columns, organism, alignment, tuple(findings))
+    return Examination(chosen, evidence, columns, organism, alignment, tuple(findings), slides)
 
 
 def _ensure_not_empty(dataset: Dataset, source: str | None) -> None:
@@ -218,6 +231,27 @@ def _cell_findings(dataset: Dataset) -> list[Finding]:
 def _all_names(dataset: Dataset) -> Iterator[tuple[int, Strings]]:
     for start in range(0, dataset.cells, _NAMES_AT_ONCE):
         yield start, dataset.cell_names(start, min(start + _NAMES_AT_ONCE, dataset.cells))
+
+
+def _slides(
+    dataset: Dataset, card: CellZooBlock, recipe: GraphRecipe, key: str | None
+) -> tuple[Slides | None, ZooError | None]:
+    """The slides of a file, or the error that keeps them from being graphs."""
+    try:
+        if COORDINATES not in dataset.obsm_keys:
+            raise NoCoordinates(dataset.path, card.name, dataset.obsm_keys)
+        column = None if key is None else dataset.obs(key)
+        slides = Slides.of(dataset.path, dataset.obsm(COORDINATES), key, column)
+        slides.ensure_spread(recipe)
+    except ZooError as error:
+        return None, error
+    return slides, None
+
+
+def _unused_slide_keys(dataset: Dataset) -> list[str]:
+    """Columns of obs that are named as slides are, and hold more than one value."""
+    named = [key for key in USUAL_KEYS if key in dataset.obs_columns]
+    return [key for key in named if len(np.unique(dataset.obs(key).astype(str))) > 1]
 
 
 def _declared(dataset: Dataset, keys: tuple[str, ...]) -> str | None:

@@ -1,4 +1,4 @@
-"""Inference on one block: values → vocabulary → graph → calls and verdicts, as columns."""
+"""Inference on one portion: values → vocabulary → graph → calls and verdicts, as columns."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from zoo import confidence
 from zoo.alignment import Alignment
-from zoo.block import Block
 from zoo.confidence import CallTable
 from zoo.labels import LabelTable
 from zoo.parts import ModelParts
+from zoo.portions import Portion
 from zoo.session import Session
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -24,8 +24,8 @@ CLASSIFIER = ("label", "prob", "conformal_p", "in_set")
 
 
 @dataclass(frozen=True)
-class BlockResult:
-    """What was found for consecutive cells.
+class PortionResult:
+    """What was found for the cells of a portion.
 
     Attributes
     ----------
@@ -76,18 +76,22 @@ class Inference:
         names = self.parts.card.output_names
         return tuple(name for name in names if name not in PER_GENE or name in self.extra)
 
-    def predict(self, block: Block) -> tuple[Arrays, npt.NDArray[np.float32]]:
-        """The graph's outputs for a block of counts, and each cell's counts in the vocabulary.
+    def predict(self, portion: Portion) -> tuple[Arrays, npt.NDArray[np.float32]]:
+        """The graph's outputs for a portion, and each cell's counts in the vocabulary.
 
-        This part is free of shared state: blocks may be predicted side by side.
+        This part is free of shared state: portions may be predicted side by side.
         """
-        counts = self.alignment.counts(block)
-        inputs = {"counts": counts, "gene_present": self.alignment.gene_present}
+        counts = self.alignment.counts(portion.block)
+        inputs = {
+            "counts": counts,
+            "gene_present": self.alignment.gene_present,
+            **portion.inputs,
+        }
         if "total_counts" in self.session.inputs:
-            inputs["total_counts"] = block.sums().astype(np.float32)[:, None]
+            inputs["total_counts"] = portion.block.sums().astype(np.float32)[:, None]
         return self.session.run(inputs, self.outputs), counts.sum(axis=1)
 
-    def judge(self, outputs: Arrays, vocabulary_counts: npt.NDArray[np.float32]) -> BlockResult:
+    def judge(self, outputs: Arrays, vocabulary_counts: npt.NDArray[np.float32]) -> PortionResult:
         """Labels, calls and verdicts for predicted cells, in the names of the results."""
         card = self.parts.card
         verdict = confidence.verdicts(outputs, vocabulary_counts, card.thresholds)
@@ -104,7 +108,7 @@ class Inference:
         obsm |= {name: outputs[name] for name in ("mask", "pathway_attention") if name in outputs}
         if "embedding" in outputs:
             obsm = {"X_embedding": outputs["embedding"], **obsm}
-        return BlockResult(
+        return PortionResult(
             columns=columns,
             obsm=obsm,
             layers={name: outputs[name] for name in PER_GENE if name in outputs},

@@ -12,7 +12,7 @@ from zoo.card import CellZooBlock, ValueKind
 from zoo.parts import ModelParts
 from zoo.predictions import Predictions
 from zoo.pull import pull
-from zoo.runner import DEFAULT_BATCH_SIZE, RunOptions
+from zoo.run_options import DEFAULT_BATCH_SIZE, RunOptions
 from zoo.session import Device
 from zoo.settings import Settings
 
@@ -48,11 +48,12 @@ class Model:
 
     def predict(
         self,
-        source: str | PathLike[str] | AnnData,
+        data: str | PathLike[str] | AnnData,
         *,
-        outputs: Sequence[str] = (),
+        outputs: str | Sequence[str] = (),
         groups: str | None = None,
-        layer: str | None = None,
+        slide_key: str | None = None,
+        source: str | None = None,
         value_kind: ValueKind | None = None,
         force: bool = False,
         allow_duplicate_cells: bool = False,
@@ -64,18 +65,23 @@ class Model:
 
         Parameters
         ----------
-        source
+        data
             Path of an `.h5ad`, `.zarr`, Cell Ranger `.h5` or matrix folder, or an AnnData.
         outputs
             Outputs beyond the usual ones: `prob` [cells, classes], `conformal_p`, `in_set`.
         groups
             Column of obs whose groups get one call each (`group_call`).
-        layer
+        slide_key
+            Column of obs that names the slides, for a spatial model.
+        source
             The matrix to read: `X`, `raw/X` or a layer's name; by default the first with counts.
         value_kind
             What the values are, where the evidence should be overruled.
         force
-            Predict outside the model's scope; marked in the provenance.
+            Predict outside the model's scope: every cell gets the column `forced`, and no verdict
+            is better than `borderline`.
+        allow_duplicate_cells
+            Accept repeated cell names.
         device
             `auto`, `cpu` or `cuda`.
         threads
@@ -98,13 +104,14 @@ class Model:
             threads=threads,
             batch_size=batch_size,
             groups=groups,
-            outputs=tuple(outputs),
-            source=_source_of(layer),
+            slide_key=slide_key,
+            outputs=(outputs,) if isinstance(outputs, str) else tuple(outputs),
+            source=_source_of(source),
             value_kind=value_kind,
             force=force,
             allow_duplicate_cells=allow_duplicate_cells,
         )
-        return runner.predict(self.parts, source, options)
+        return runner.predict(self.parts, data, options)
 
 
 def load(reference: str, *, settings: Settings | None = None) -> Model:
@@ -130,8 +137,8 @@ def load(reference: str, *, settings: Settings | None = None) -> Model:
     return Model(ModelParts.of(pull(reference, settings=settings or Settings.read())))
 
 
-def _source_of(layer: str | None) -> str | None:
+def _source_of(source: str | None) -> str | None:
     """The place of a matrix in a file, from how scanpy's users name it."""
-    if layer is None or layer in ("X", "raw/X") or layer.startswith("layers/"):
-        return layer
-    return f"layers/{layer}"
+    if source is None or source in ("X", "raw/X") or source.startswith("layers/"):
+        return source
+    return f"layers/{source}"

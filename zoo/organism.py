@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,7 @@ def canonical_organism(name: str) -> str:
 
 
 def infer_organism(
-    gene_names: Iterable[npt.NDArray[np.str_]], declared: str | None
+    gene_names: Mapping[str, npt.NDArray[np.str_]], declared: str | None
 ) -> OrganismEvidence:
     """The organism of a file, by the strongest evidence there is.
 
@@ -76,19 +76,19 @@ def infer_organism(
     Parameters
     ----------
     gene_names
-        Candidate columns of gene names, each str [genes].
+        Candidate columns of gene names by column, each str [genes].
     declared
         What `uns` or `obs` says, if anything.
 
     """
-    columns = list(gene_names)
     declaration = _by_declaration(declared)
     claims_human = declaration is None or declaration.organism == "Homo sapiens"
-    found = [_by_ensembl_ids(names) for names in columns]
+    columns = gene_names.items()
+    found = [_by_ensembl_ids(column, names) for column, names in columns]
     if claims_human:
-        found += [_by_symbols(names, "Mus musculus") for names in columns]
+        found += [_by_symbols(column, names, "Mus musculus") for column, names in columns]
     found.append(declaration)
-    found += [_by_symbols(names, "Homo sapiens") for names in columns]
+    found += [_by_symbols(column, names, "Homo sapiens") for column, names in columns]
     nothing = OrganismEvidence(None, "neither gene names nor metadata tell")
     return next((evidence for evidence in found if evidence), nothing)
 
@@ -99,20 +99,26 @@ def _by_declaration(declared: str | None) -> OrganismEvidence | None:
     return OrganismEvidence(canonical_organism(declared), f"the file says {declared!r}")
 
 
-def _by_ensembl_ids(names: npt.NDArray[np.str_]) -> OrganismEvidence | None:
+def _by_ensembl_ids(column: str, names: npt.NDArray[np.str_]) -> OrganismEvidence | None:
     matches = (_ENSEMBL.fullmatch(name) for name in names.tolist())
     prefixes = Counter(match.group(1) for match in matches if match)
     for prefix, count in prefixes.most_common(1):
         if count > _DECISIVE * len(names) and prefix in _ENSEMBL_PREFIXES:
-            sentence = f"{count:,} of {len(names):,} gene ids begin with {prefix}"
+            sentence = (
+                f"{count:,} of {len(names):,} gene ids in {_place(column)} begin with {prefix}"
+            )
             return OrganismEvidence(_ENSEMBL_PREFIXES[prefix], sentence)
     return None
 
 
-def _by_symbols(names: npt.NDArray[np.str_], organism: str) -> OrganismEvidence | None:
+def _by_symbols(column: str, names: npt.NDArray[np.str_], organism: str) -> OrganismEvidence | None:
     pattern, kind = _WRITTEN[organism]
     count = sum(bool(pattern.fullmatch(name)) for name in names.tolist())
     if count <= _DECISIVE * len(names):
         return None
-    sentence = f"{count:,} of {len(names):,} symbols are written as in {kind}"
+    sentence = f"{count:,} of {len(names):,} symbols in {_place(column)} are written as in {kind}"
     return OrganismEvidence(organism, sentence)
+
+
+def _place(column: str) -> str:
+    return "the index" if column == "index" else f"var[{column!r}]"

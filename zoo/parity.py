@@ -20,6 +20,7 @@ from zoo.errors import InvalidModelFile
 from zoo.examination import examine
 from zoo.inference import Inference
 from zoo.parts import ModelParts
+from zoo.portions import portions_of
 from zoo.pull import PulledModel
 from zoo.reading import confined, open_dataset
 from zoo.session import Device, Session
@@ -105,8 +106,10 @@ def _outputs(parts: ModelParts, sample: Path, device: Device) -> Arrays:
         everything = frozenset(parts.card.output_names)
         inference = Inference(parts, session, examination.alignment, everything)
         stream = CountStream(dataset, examination.source, examination.evidence)
-        blocks = [inference.predict(block)[0] for block in stream.blocks(_BATCH_SIZE)]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        portions = portions_of(examination.slides, parts.card.inputs.graph_recipe, _BATCH_SIZE)
+        # The sample of a spatial model is one slide, so portions come in the file's order.
+        found = [inference.predict(portion)[0] for portion in portions.of(stream)]
+    return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
 
 
 def _stored(path: Path, parts: ModelParts, cells: int) -> Arrays:

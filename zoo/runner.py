@@ -2,14 +2,14 @@
 
     pull → read → check → align → session → predictions → write
 
-Memory depends on the block size and the model, not on the number of cells. The runner never trains
-and never clusters.
+Cells travel in portions: blocks of a file, or whole slides for a model that reads a spot among its
+neighbours. Memory depends on the largest portion and the model, not on the number of cells. The
+runner never trains and never clusters.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from os import PathLike
@@ -19,19 +19,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo import provenance
-from zoo.card import ValueKind
 from zoo.categories import Categories
 from zoo.confidence import GroupVote, scope_share
 from zoo.count_stream import CountStream
 from zoo.digest import sha256_of_file
-from zoo.errors import OnlyEmptyCells, UnknownOutputs
+from zoo.errors import ConflictingOptions, OnlyEmptyCells, UnknownOutputs
 from zoo.examination import Examination, examine
+from zoo.file_order import FileOrder
 from zoo.inference import PER_GENE, Inference
 from zoo.ordered import ordered_map
 from zoo.parts import ModelParts
+from zoo.portions import portions_of
 from zoo.predictions import Predictions, Summary
 from zoo.reading import Dataset, open_dataset
-from zoo.session import Device, Session, available_threads
+from zoo.run_options import SILENT, USUAL, RunOptions, Watch
+from zoo.session import Session, available_threads
 from zoo.validation import raise_first
 from zoo.writing.outputs import Outputs
 from zoo.writing.result_file import ResultFile
@@ -39,55 +41,6 @@ from zoo.writing.result_reader import ResultReader
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-DEFAULT_BATCH_SIZE = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """How a run is done.
-
-    Attributes
-    ----------
-    device
-        `auto`, `cpu` or `cuda`.
-    threads
-        Blocks that are worked on side by side; None takes what this process may use.
-    batch_size
-        Cells in one block.
-    groups
-        A column of obs whose groups get one call each.
-    outputs
-        Outputs to write beyond the usual columns: `prob`, `conformal_p`, `in_set`, per-gene ones.
-    source
-        The matrix to read; None takes the first with counts.
-    value_kind
-        What the values are, where the evidence should be overruled.
-    force
-        Run outside the model's scope; the result is marked.
-    full_digest
-        Put the sha256 of the whole file into the provenance.
-
-    """
-
-    device: Device = "auto"
-    threads: int | None = None
-    batch_size: int = DEFAULT_BATCH_SIZE
-    groups: str | None = None
-    outputs: tuple[str, ...] = ()
-    source: str | None = None
-    value_kind: ValueKind | None = None
-    force: bool = False
-    allow_duplicate_cells: bool = False
-    full_digest: bool = False
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Where a run tells how it goes: `progress(cells done, cells)` and `notice(sentence)`."""
-
-    progress: Callable[[int, int], None] = lambda done, total: None
-    notice: Callable[[str], None] = lambda sentence: None
 
 
 @dataclass(frozen=True)
@@ -99,14 +52,11 @@ class RunReport:
     outputs: list[Path] = field(default_factory=list)
 
 
-SILENT = Watch()
-
-
 def run(
     parts: ModelParts,
     source: str,
     outputs: Outputs,
-    options: RunOptions = RunOptions(),
+    options: RunOptions = USUAL,
     watch: Watch = SILENT,
 ) -> RunReport:
     """Run a model on a file and write what was asked for; all of it appears, or nothing.
@@ -130,7 +80,7 @@ def run(
 def predict(
     parts: ModelParts,
     source: str | PathLike[str] | AnnData,
-    options: RunOptions = RunOptions(),
+    options: RunOptions = USUAL,
     watch: Watch = SILENT,
 ) -> Predictions:
     """Run a model on a file or on an AnnData in memory; the predictions stay in memory.
@@ -151,9 +101,9 @@ def predict(
 def infer(
     parts: ModelParts, dataset: Dataset, result: ResultFile, options: RunOptions, watch: Watch
 ) -> None:
-    """Run a model on an open data set, block by block, into an open result file."""
+    """Run a model on an open data set, portion by portion, into an open result file."""
     started = time.monotonic()
-    _ensure_outputs(parts, options)
+    _ensure_options(parts, options)
 
     # check and align
     examination = examine(
@@ -161,28 +111,33 @@ def infer(
         parts,
         source=options.source,
         value_kind=options.value_kind,
+        slide_key=options.slide_key,
         unique_cells=not options.allow_duplicate_cells,
     )
     forced = raise_first(examination.findings, force=options.force)
+    _tell_of_slides(examination, watch)
     vote = _group_vote(parts, dataset, options)
 
-    # read → session → predictions → write, a few blocks under way at a time
+    # read → session → predictions → write, a few portions under way at a time
     inference = _open_inference(parts, examination, options, watch, forced=forced)
     stream = _open_stream(dataset, examination)
+    portions = portions_of(examination.slides, parts.card.inputs.graph_recipe, options.batch_size)
+    order = FileOrder(dataset.cells)
     unusual = 0
-    for block, (outputs, counts) in ordered_map(
+    for portion, (outputs, counts) in ordered_map(
         inference.predict,
-        stream.blocks(options.batch_size),
-        workers=options.threads or available_threads(),
+        portions.of(stream),
+        workers=portions.side_by_side or options.threads or available_threads(),
     ):
         judged = inference.judge(outputs, counts)
-        stop = block.start + block.cells
-        names = dataset.cell_names(block.start, stop)
-        result.append(names, judged.columns, judged.obsm, judged.layers)
+        for start, stop, tables in order.put(
+            portion.rows, judged.columns, judged.obsm, judged.layers
+        ):
+            result.append(dataset.cell_names(start, stop), *tables)
+            watch.progress(stop, dataset.cells)
         if vote is not None:
-            vote.add(block.start, outputs["prob"], outputs["label"])
+            vote.add(portion.rows, outputs["prob"], outputs["label"])
         unusual += judged.unusual_cells
-        watch.progress(stop, dataset.cells)
 
     if not stream.has_values:
         raise OnlyEmptyCells(dataset.path, examination.source, dataset.cells)
@@ -190,6 +145,10 @@ def infer(
         call, agreement = vote.result()
         result.add_column("group_call", call, after="call_id")
         result.add_column("group_agreement", agreement, after="group_call")
+    for name, values in portions.columns.items():
+        result.add_column(name, values)
+    for name, values in portions.obsm.items():
+        result.add_array(name, values)
     scope = None
     if "ood_p" in parts.card.output_names:
         scope = scope_share(unusual, dataset.cells, parts.card.thresholds.ood_borderline)
@@ -199,13 +158,14 @@ def infer(
         "input_digest": stream.digest.hexdigest(),
         "input_digest_method": stream.digest.method,
         **({"file_digest": _file_digest(dataset)} if options.full_digest else {}),
+        **portions.facts(),
         "forced": forced,
         "value_kind_declared": options.value_kind is not None,
-        "command": provenance.command(parts, dataset.path, _flags(options)),
+        "command": provenance.command(parts, dataset.path, options.flags()),
         "seconds": round(time.monotonic() - started, 3),
     }
     result.finish(
-        inference.categories(),
+        {**inference.categories(), **portions.categories},
         provenance.provenance(parts, dataset, examination, scope=scope, facts=facts),
     )
 
@@ -240,10 +200,21 @@ def _group_vote(parts: ModelParts, dataset: Dataset, options: RunOptions) -> Gro
     return GroupVote(groups.codes.astype(np.int32), len(groups.names), len(parts.labels))
 
 
-def _ensure_outputs(parts: ModelParts, options: RunOptions) -> None:
+def _ensure_options(parts: ModelParts, options: RunOptions) -> None:
+    if options.slide_key is not None and parts.card.inputs.graph_recipe is None:
+        raise ConflictingOptions(
+            f"--slide-key divides the graphs of spatial models, and {parts.card.name!r} takes none"
+        )
     present = parts.card.output_names
     if unknown := [name for name in options.outputs if name not in present]:
         raise UnknownOutputs(parts.card.name, unknown, present)
+
+
+def _tell_of_slides(examination: Examination, watch: Watch) -> None:
+    """Say so where what was taken for one slide may be several: no later step could tell."""
+    for finding in examination.findings:
+        if finding.code == "spatial" and finding.level == "yellow":
+            watch.notice(f"{finding.message} {finding.hint}")
 
 
 def _layer_genes(parts: ModelParts, options: RunOptions) -> Any:
@@ -254,18 +225,3 @@ def _layer_genes(parts: ModelParts, options: RunOptions) -> Any:
 def _file_digest(dataset: Dataset) -> str:
     path = Path(dataset.path)
     return sha256_of_file(path) if path.is_file() else ""
-
-
-def _flags(options: RunOptions) -> list[str]:
-    """The flags of `zoo run` that change a result."""
-    flags: list[str] = []
-    for name, value in (
-        ("--source", options.source),
-        ("--value-kind", options.value_kind),
-        ("--groups", options.groups),
-    ):
-        flags += [name, value] if value is not None else []
-    for output in options.outputs:
-        flags += ["--outputs", output]
-    flags += ["--force"] if options.force else []
-    return flags + (["--allow-duplicate-cells"] if options.allow_duplicate_cells else [])

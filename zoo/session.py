@@ -16,7 +16,8 @@ from zoo.errors import DeviceUnavailable, InvalidGraph
 Device = Literal["auto", "cpu", "cuda"]
 Arrays = dict[str, npt.NDArray[Any]]
 
-_KNOWN_INPUTS = {"counts", "gene_present", "total_counts", "edge_index", "edge_weight"}
+_GRAPH_INPUTS = {"edge_index", "edge_weight"}
+_KNOWN_INPUTS = {"counts", "gene_present", "total_counts", *_GRAPH_INPUTS}
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,13 @@ def _hold_against_card(
                 card.reference,
                 f"its metadata says {key} = {metadata.get(key)!r} where {value!r} is expected",
             )
+    recipe = card.inputs.graph_recipe
+    if inputs & _GRAPH_INPUTS != (_GRAPH_INPUTS if recipe else set()):
+        raise InvalidGraph(
+            card.reference,
+            f"its inputs are {sorted(inputs)}, and its card has {'a' if recipe else 'no'} "
+            "graph_recipe",
+        )
     if "counts" not in inputs or inputs - _KNOWN_INPUTS:
         raise InvalidGraph(card.reference, f"its inputs are {sorted(inputs)}")
     outputs = {node.name for node in session.get_outputs()}

@@ -29,6 +29,7 @@ from zoo.errors import (
     ZooError,
 )
 from zoo.organism import OrganismEvidence
+from zoo.slides import COORDINATES, Slides
 from zoo.value_kind import Evidence
 from zoo.vocabulary import GeneVocabulary
 
@@ -122,10 +123,44 @@ def empty_cell_findings(path: str, source: str, empty: int, cells: int) -> list[
 
 
 def spatial_findings(obsm_keys: Sequence[str]) -> list[Finding]:
-    """A finding about coordinates."""
-    if "spatial" in obsm_keys:
+    """A finding about coordinates where no model needs them."""
+    if COORDINATES in obsm_keys:
         return [Finding("green", "spatial", "obsm['spatial'] holds coordinates.")]
     return [Finding("green", "spatial", "No coordinates; only spatial models need them.")]
+
+
+def slide_findings(
+    slides: Slides | None, fault: ZooError | None, unused: Sequence[str]
+) -> list[Finding]:
+    """A finding about the slides that a spatial model reads.
+
+    Parameters
+    ----------
+    slides
+        Coordinates and slides; None where there is a fault.
+    fault
+        What keeps slides from being graphs.
+    unused
+        Columns of obs that look as if they named slides, where no column was given.
+
+    """
+    if fault is not None:
+        return [Finding.of_error("spatial", fault)]
+    assert slides is not None, "without a fault there are slides"
+    if slides.names:
+        message = f"{len(slides.names):,} slide(s) by obs[{slides.key!r}], one graph each."
+        return [Finding("green", "spatial", message)]
+    if not unused:
+        return [Finding("green", "spatial", "The whole file is one slide.")]
+    columns = " and ".join(f"obs[{name!r}]" for name in unused)
+    return [
+        Finding(
+            "yellow",
+            "spatial",
+            f"The whole file is taken as one slide, yet {columns} may name several.",
+            f"If it does, give it: --slide-key {unused[0]}.",
+        )
+    ]
 
 
 # -- genes ---------------------------------------------------------------------------------------

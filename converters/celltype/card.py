@@ -110,8 +110,8 @@ def block_of(folder: Path, findings: Findings, numbers: Numbers, recipe: Recipe)
         contract=1,
         name=recipe.name,
         version=recipe.version,
-        summary="Eight cell types of human blood (PBMC) from raw counts of any 10x 3' chemistry, "
-        "with calibrated probabilities, conformal sets and out-of-distribution scores",
+        summary="Eight cell types of human blood (PBMC) from 10x 3' counts, with calibrated "
+        "probabilities, conformal sets and out-of-distribution scores",
         task="cell_type_annotation",
         architecture="mlp-ensemble",
         license="cc-by-4.0",

@@ -223,7 +223,9 @@ def test_says_what_is_missing(adata, write):
     with open_dataset(write(adata)) as dataset:
         with pytest.raises(NoValues, match=r"holds no matrix .*looked for raw/X"):
             dataset.blocks("raw/X")
-        with pytest.raises(MissingKey, match=r"has no 'spliced' in layers.*\nlayers holds: 'csc'"):
+        with pytest.raises(
+            MissingKey, match=r"has no 'spliced' in layers.*\nIn layers there is: 'csc'"
+        ):
             dataset.genes("layers/spliced")
         with pytest.raises(MissingKey, match="has no 'leiden' in obs"):
             dataset.obs("leiden")

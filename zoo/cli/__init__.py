@@ -28,6 +28,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("zoo.cli.run:run", "Run a model on a file."),
         "check": ("zoo.cli.check:check", "Say what a file holds and what would stop a run."),
         "prepare": ("zoo.cli.prepare:prepare", "Mend a file so that models can take it."),
+        "domains": ("zoo.cli.domains:domains", "Find the domains of a tissue in a result."),
         "report": ("zoo.cli.report:report", "Make one page of a result, for people."),
     },
     "Train": {

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.cli import output as printing
-from zoo.cli.options import json_option, offline_option, source_option, value_kind_option
+from zoo.cli.options import (
+    json_option,
+    offline_option,
+    slide_key_option,
+    source_option,
+    value_kind_option,
+)
 
 if TYPE_CHECKING:
     from zoo.card import ValueKind
@@ -26,6 +32,7 @@ _LIGHTS = {"green": "●", "yellow": "▲", "red": "✖"}
 @click.option(
     "--batch", metavar="COLUMN", help="With --for-training: the column of the batch or donor."
 )
+@slide_key_option
 @source_option
 @value_kind_option
 @offline_option
@@ -36,6 +43,7 @@ def check(
     for_training: bool,
     label: str | None,
     batch: str | None,
+    slide_key: str | None,
     source: str | None,
     value_kind: ValueKind | None,
     offline: bool,
@@ -60,7 +68,9 @@ def check(
     if model is not None:
         parts = ModelParts.of(pull(model, settings=Settings.read(offline=offline)))
     with open_dataset(file) as dataset:
-        examination = examine(dataset, parts, source=source, value_kind=value_kind, whole=True)
+        examination = examine(
+            dataset, parts, source=source, value_kind=value_kind, slide_key=slide_key, whole=True
+        )
         if for_training:
             examination = examine_for_training(dataset, examination, label=label, batch=batch)
         if as_json:

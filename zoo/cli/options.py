@@ -20,4 +20,9 @@ value_kind_option = click.option(
     type=click.Choice(["counts", "log_normalized", "intensity"]),
     help="What the values are, where you know better than the evidence; marked in the result.",
 )
+slide_key_option = click.option(
+    "--slide-key",
+    metavar="COLUMN",
+    help="The column of obs that names the slides, for spatial models. Default: one slide.",
+)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from zoo.runner import Watch
+from zoo.run_options import Watch
 
 
 @contextmanager

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli import output as printing
-from zoo.cli.options import json_option, offline_option, source_option, value_kind_option
+from zoo.cli.options import (
+    json_option,
+    offline_option,
+    slide_key_option,
+    source_option,
+    value_kind_option,
+)
 
 if TYPE_CHECKING:
+    from zoo.predictions import Summary
     from zoo.runner import RunReport
 
 
@@ -41,6 +48,7 @@ if TYPE_CHECKING:
     "--outputs", multiple=True, metavar="NAME",
     help="Also write this output of the model, e.g. prob; repeat, or join with commas.",
 )  # fmt: skip
+@slide_key_option
 @source_option
 @value_kind_option
 @click.option("--force", is_flag=True, help="Run outside the model's scope; the result is marked.")
@@ -67,8 +75,10 @@ def run(
     """
     from zoo import runner
     from zoo.cli.progress import watching
+    from zoo.errors import ConflictingOptions
     from zoo.parts import ModelParts
     from zoo.pull import pull
+    from zoo.run_options import RunOptions
     from zoo.settings import Settings
     from zoo.writing.annotated_copy import key_prefix
     from zoo.writing.outputs import Outputs
@@ -78,12 +88,14 @@ def run(
     if not results and into is None:
         results = (Path(f"{_stem(file)}.{parts.card.name}.h5ad"),)
     wanted = tuple(part for entry in outputs for part in entry.split(",") if part)
+    if wanted and into is None and not any(path.suffix == ".h5ad" for path in results):
+        raise ConflictingOptions("--outputs writes arrays, which only an .h5ad holds")
     with watching(show=sys.stderr.isatty() and not as_json, notice=printing.print_note) as watch:
         report = runner.run(
             parts,
             file,
             Outputs(results, into, key_prefix(parts.card.name), overwrite),
-            runner.RunOptions(outputs=wanted, **options),
+            RunOptions(outputs=wanted, **options),
             watch,
         )
     if as_json:
@@ -119,23 +131,16 @@ def _print_json(report: RunReport) -> None:
 
 def _print_report(report: RunReport) -> None:
     facts, summary = report.provenance, report.summary
-    printing.print_table(
-        f"{facts['model']}@{facts['version']} on {facts['input']}",
-        ("call", "cells", "share", "median probability", "in", "borderline", "out"),
-        [
-            (
-                line.call,
-                f"{line.cells:,}",
-                f"{line.share:.1%}",
-                f"{line.median_prob:.2f}",
-                *(f"{line.verdicts[verdict]:,}" for verdict in ("in", "borderline", "out")),
-            )
-            for line in summary.calls
-        ],
-    )
+    title = f"{facts['model']}@{facts['version']} on {facts['input']}"
+    if not summary.calls:  # a model of embeddings: its cells have verdicts alone
+        counts = [(name, f"{cells:,}") for name, cells in summary.verdicts.items()]
+        printing.print_table(title, ("verdict", "cells"), counts)
+    else:
+        _print_calls(title, summary)
     click.echo(
         f"{summary.cells:,} cells in {facts['seconds']:.1f} s on {facts['device']}; gene coverage "
-        f"{facts['gene_coverage']:.0%}; values from {facts['source']} ({facts['value_kind']})."
+        f"{facts['gene_coverage']:.0%}; values from {facts['source']} ({facts['value_kind']}"
+        f"{', as declared' if facts['value_kind_declared'] else ''})."
     )
     if "scope_share" in facts:
         low, high = facts["scope_interval_low"], facts["scope_interval_high"]
@@ -148,3 +153,20 @@ def _print_report(report: RunReport) -> None:
         click.echo("Forced: this data is outside the model's scope; the result is marked so.")
     for path in report.outputs:
         click.echo(f"Wrote {printing.plain(str(path))}")
+
+
+def _print_calls(title: str, summary: Summary) -> None:
+    printing.print_table(
+        title,
+        ("call", "cells", "share", "median probability", "in", "borderline", "out"),
+        [
+            (
+                line.call,
+                f"{line.cells:,}",
+                f"{line.share:.1%}",
+                f"{line.median_prob:.2f}",
+                *(f"{line.verdicts[verdict]:,}" for verdict in ("in", "borderline", "out")),
+            )
+            for line in summary.calls
+        ],
+    )

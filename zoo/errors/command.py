@@ -59,6 +59,16 @@ class UnknownOutputFormat(UsageError):
         )
 
 
+class InvalidOption(UsageError):
+    """An option has a value that it does not take."""
+
+    example = {"option": "device", "value": "gpu", "accepted": ["auto", "cpu", "cuda"]}
+
+    def __init__(self, option: str, value: str, accepted: Sequence[str]) -> None:
+        self.option, self.value, self.accepted = option, value, tuple(accepted)
+        super().__init__(f"{option} cannot be {value!r}.", f"It takes: {', '.join(accepted)}.")
+
+
 class ConflictingOptions(UsageError):
     """Two options contradict each other."""
 
@@ -67,6 +77,20 @@ class ConflictingOptions(UsageError):
     def __init__(self, detail: str) -> None:
         self.detail = detail
         super().__init__(f"Contradicting options: {detail}.", "Leave one of them out.")
+
+
+class DomainNumber(UsageError):
+    """So many domains cannot be found among so few cells, or fewer than two were asked for."""
+
+    example = {"k": 30, "cells": 20, "slide": "A1"}
+
+    def __init__(self, k: int, cells: int, slide: str | None) -> None:
+        self.k, self.cells, self.slide = k, cells, slide
+        where = "the result" if slide is None else f"slide {slide!r}"
+        super().__init__(
+            f"Cannot find {k:,} domains among the {cells:,} cells of {where}.",
+            "Let --k be at least 2 and at most the number of cells.",
+        )
 
 
 class NoCheckout(UsageError):

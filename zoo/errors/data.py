@@ -374,3 +374,132 @@ class MixedValueKinds(DataError):
             f"{source} of {path!r} begins as {value_kind}, but from row {cell:,} on it is not.",
             "Were files of different normalization joined? Join raw counts instead.",
         )
+
+
+# -- spots and slides ----------------------------------------------------------------------------
+
+
+def _where(path: str, slide: str | None) -> str:
+    return repr(path) if slide is None else f"slide {slide!r} of {path!r}"
+
+
+class NoCoordinates(DataError):
+    """A spatial model was given a file without coordinates."""
+
+    example = {"path": "my.h5ad", "model": "brain-domains", "present": ["X_pca"]}
+
+    def __init__(self, path: str, model: str, present: Sequence[str]) -> None:
+        self.path, self.model, self.present = path, model, tuple(present)
+        listed = f"obsm holds {_some(present)}" if present else "obsm is empty"
+        super().__init__(
+            f"{model!r} needs the place of each spot, and {path!r} has no obsm['spatial'] "
+            f"({listed}).",
+            "Put the coordinates there: adata.obsm['spatial'] = array of cells × 2, in the cells' "
+            "order.",
+        )
+
+
+class NotCoordinates(DataError):
+    """`obsm['spatial']` has a form that coordinates do not have."""
+
+    example = {"path": "my.h5ad", "shape": [600, 5]}
+
+    def __init__(self, path: str, shape: Sequence[int]) -> None:
+        self.path, self.shape = path, tuple(shape)
+        super().__init__(
+            f"obsm['spatial'] of {path!r} is {' × '.join(map(str, self.shape))}; coordinates have "
+            "2 or 3 columns.",
+            "Keep the columns with x and y (and z) in one unit: "
+            "adata.obsm['spatial'] = adata.obsm['spatial'][:, :2].",
+        )
+
+
+class CoordinatesNotFinite(DataError):
+    """A spot has no place: NaN or infinity among the coordinates."""
+
+    example = {"path": "my.h5ad", "cell": 12}
+
+    def __init__(self, path: str, cell: int) -> None:
+        self.path, self.cell = path, cell
+        super().__init__(
+            f"obsm['spatial'] of {path!r} holds NaN or infinity (first in row {cell:,}).",
+            "Give those spots their place, or leave them out: "
+            "adata[numpy.isfinite(adata.obsm['spatial']).all(axis=1)].",
+        )
+
+
+class SingleSpot(DataError):
+    """A slide has one spot, which has no neighbours."""
+
+    example = {"path": "my.h5ad", "slide": "A1"}
+
+    def __init__(self, path: str, slide: str | None) -> None:
+        self.path, self.slide = path, slide
+        super().__init__(
+            f"There is only one spot in {_where(path, slide)}; a spatial model reads a spot among "
+            "its neighbours.",
+            "Give the whole slide."
+            if slide is None
+            else "Is --slide-key the column of the slides, not of the spots? Leave out slides of "
+            "one spot.",
+        )
+
+
+class CoincidentSpots(DataError):
+    """Spots of a slide lie at the same places, so none is nearer than another."""
+
+    example = {"path": "my.h5ad", "slide": "A1", "spots": 600, "places": 1}
+
+    def __init__(self, path: str, slide: str | None, spots: int, places: int) -> None:
+        self.path, self.slide, self.spots, self.places = path, slide, spots, places
+        at = "one place" if places == 1 else f"only {places:,} places"
+        super().__init__(
+            f"The {spots:,} spots of {_where(path, slide)} lie at {at}.",
+            "Are several slides lying over each other? Name their column with --slide-key. Else "
+            "look at obsm['spatial']: coordinates may have been rounded or never filled in.",
+        )
+
+
+class SpotsWithoutSlide(DataError):
+    """The slide column is empty for some spots."""
+
+    example = {"path": "my.h5ad", "key": "batch", "count": 3}
+
+    def __init__(self, path: str, key: str, count: int) -> None:
+        self.path, self.key, self.count = path, key, count
+        super().__init__(
+            f"obs[{key!r}] of {path!r} is empty for {count:,} spot(s), so their slide is not "
+            "known.",
+            "Fill the column in, or leave those spots out.",
+        )
+
+
+# -- results -------------------------------------------------------------------------------------
+
+
+class NoEmbedding(DataError):
+    """A result without an embedding, which is what domains are found in."""
+
+    example = {"path": "my.pbmc-celltype.h5ad", "model": "pbmc-celltype"}
+
+    def __init__(self, path: str, model: str) -> None:
+        self.path, self.model = path, model
+        super().__init__(
+            f"{path!r} has no obsm['X_embedding']: {model!r} gives none.",
+            "'zoo info MODEL' lists a model's outputs; run one with 'embedding' among them.",
+        )
+
+
+class NoSlides(DataError):
+    """A result lacks the column that should say which slide a cell lies on."""
+
+    example = {"path": "my.brain.h5ad", "key": "batch", "present": ["label", "verdict"]}
+
+    def __init__(self, path: str, key: str, present: Sequence[str]) -> None:
+        self.path, self.key, self.present = path, key, tuple(present)
+        listed = ", ".join(repr(name) for name in present) or "nothing"
+        super().__init__(
+            f"{path!r} has no column {key!r} in obs (it holds {listed}).",
+            "A run of a spatial model writes its slides as 'slide': 'zoo run MODEL FILE "
+            "--slide-key COLUMN', then 'zoo domains RESULT.h5ad --k N --slide-key slide'.",
+        )

@@ -15,8 +15,9 @@ from zoo.errors import CorruptMatrix, DeclaredSize, NotAResult
 from zoo.predictions import Coded, Summary
 from zoo.reading.elements import Array, Group, array_at, is_number, whole
 from zoo.reading.frames import Frame, frame_at
+from zoo.slides import COORDINATES
 
-CODED = ("call", "call_id", "label", "verdict", "group_call")
+CODED = ("call", "call_id", "label", "verdict", "group_call", "domain", "slide")
 NUMBERS = ("prob", "conformal_p", "ood_z", "ood_p", "set_size", "group_agreement")
 UNKNOWN = "unknown"
 
@@ -38,6 +39,8 @@ class Answers:
         Columns of obs by name, those that the model gives.
     embedding
         `obsm['X_embedding']`, None where the model gives none.
+    coordinates
+        `obsm['spatial']`, None where the model takes none.
     provenance
         What `uns['cellzoo']` holds.
 
@@ -47,6 +50,7 @@ class Answers:
     coded: Mapping[str, Coded]
     numbers: Mapping[str, npt.NDArray[np.float32]]
     embedding: Array | None
+    coordinates: Array | None
     provenance: Mapping[str, Any]
 
     @classmethod
@@ -69,7 +73,8 @@ class Answers:
             obs,
             {name: _coded(root, obs, name) for name in CODED if name in obs.columns},
             {name: _numbers(obs, name, root.path) for name in NUMBERS if name in obs.columns},
-            _embedding(root, obs.rows),
+            _array(root, "obsm/X_embedding", obs.rows),
+            _coordinates(root, obs.rows),
             provenance,
         )
 
@@ -155,13 +160,20 @@ def _numbers(obs: Frame, name: str, path: str) -> npt.NDArray[np.float32]:
     return values.astype(np.float32)
 
 
-def _embedding(root: Group, cells: int) -> Array | None:
-    element = root.get("obsm/X_embedding")
+def _coordinates(root: Group, cells: int) -> Array | None:
+    element = _array(root, f"obsm/{COORDINATES}", cells)
+    if element is not None and (element.shape[1] < 2 or not is_number(element.dtype)):
+        raise CorruptMatrix(root.path, element.key, f"{element.dtype} {element.shape}")
+    return element
+
+
+def _array(root: Group, key: str, cells: int) -> Array | None:
+    element = root.get(key)
     if not isinstance(element, Array):
         return None
     if len(element.shape) != 2 or element.shape[0] != cells:
         detail = f"shape {element.shape} for {cells:,} cells"
-        raise CorruptMatrix(root.path, "obsm/X_embedding", detail)
+        raise CorruptMatrix(root.path, key, detail)
     return element
 
 

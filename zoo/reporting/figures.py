@@ -129,6 +129,22 @@ def verdict_map(projection: Projection, verdict: Verdicts | None) -> str:
         return png(figure)
 
 
+def tissue_map(xy: Numbers, colors: Sequence[str]) -> str:
+    """Spots at their places [spots, 2], each in its colour, as PNG."""
+    with drawing(*_MAP, place=_MAP_PLACE) as (figure, axes):
+        axes.scatter(*xy.T, s=_spot_size(len(xy)), c=list(colors), linewidths=0)
+        _tissue_axes(axes)
+        return png(figure)
+
+
+def tissue_verdicts(xy: Numbers, verdict: Verdicts) -> str:
+    """Spots at their places [spots, 2], coloured and marked by verdict, as PNG."""
+    with drawing(*_MAP, place=_MAP_PLACE) as (figure, axes):
+        _scatter_by_verdict(axes, xy, verdict, size=_spot_size(len(xy)))
+        _tissue_axes(axes)
+        return png(figure)
+
+
 def ood_plot(prob: Numbers, ood_z: Numbers, verdict: Verdicts | None, marks: Sequence[Mark]) -> str:
     """Probability against out-of-distribution score, as PNG.
 
@@ -165,8 +181,10 @@ def ood_range(ood_z: Numbers) -> tuple[float, float]:
     return bottom, max(top, bottom + 1)
 
 
-def _scatter_by_verdict(axes: Any, points: npt.NDArray[Any], verdict: Verdicts | None) -> None:
-    size = _point_size(len(points))
+def _scatter_by_verdict(
+    axes: Any, points: npt.NDArray[Any], verdict: Verdicts | None, size: float | None = None
+) -> None:
+    size = size or _point_size(len(points))
     if verdict is None:
         axes.scatter(*points.T, s=size, c=PLAIN, linewidths=0, alpha=0.6)
         return
@@ -196,6 +214,17 @@ def _map_axes(axes: Any, projection: Projection) -> None:
         xticks=[], yticks=[], xlabel=f"PC 1 ({first:.0%} of variance)",
         ylabel=f"PC 2 ({second:.0%})", aspect="equal", adjustable="datalim",
     )  # fmt: skip
+
+
+def _tissue_axes(axes: Any) -> None:
+    """As an image has them: y runs downwards, and a step is as long on each axis."""
+    axes.set(xticks=[], yticks=[], xlabel="x", ylabel="y", aspect="equal", adjustable="datalim")
+    axes.invert_yaxis()
+
+
+def _spot_size(spots: int) -> float:
+    """Spots of a slide fill it, since they lie side by side."""
+    return float(np.clip(32_000 / max(spots, 1), 1.2, 60))
 
 
 def _point_size(points: int) -> float:

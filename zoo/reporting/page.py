@@ -15,6 +15,7 @@ from zoo.confidence import VERDICTS
 from zoo.reporting.answers import Answers
 from zoo.reporting.palette import VERDICT_COLORS, call_colors
 from zoo.reporting.panels import confidence_panels, map_panels
+from zoo.reporting.tissue import further_slides, slide_rows, tissue_panels
 from zoo.reporting.wording import (
     BADGES,
     COMMAND,
@@ -40,9 +41,10 @@ _SECTIONS = (
                "gene_id_kind", "gene_column", "genes", "genes_shared", "gene_coverage")),
     ("Scope", ("scope_verdict", "scope_share", "scope_interval_low", "scope_interval_high",
                "scope_nominal", "thresholds", "forced")),
+    ("Slides", ("slide_key", "domains")),
     ("Run", ("date", "seconds", "runtime", "device", "zoo_version")),
 )  # fmt: skip
-_ELSEWHERE = ("findings", "command")
+_ELSEWHERE = ("findings", "command", "slides", "works_poorly")
 _SHARES = ("gene_coverage", "scope_share", "scope_interval_low", "scope_interval_high",
            "scope_nominal")  # fmt: skip
 _LEVELS = ("red", "yellow", "green")
@@ -118,6 +120,9 @@ def _content(answers: Answers, file_name: str) -> dict[str, Any]:
         "has_verdict": answers.verdict is not None,
         "set_sizes": _set_sizes(answers),
         "groups": _groups(answers),
+        "tissue": list(tissue_panels(answers)),
+        "further_slides": further_slides(answers),
+        "slides": slide_rows(answers),
         "maps": list(map_panels(answers, calls)),
         "confidence": list(confidence_panels(answers)),
         "unusual": _unusual_cells(answers),
@@ -125,6 +130,7 @@ def _content(answers: Answers, file_name: str) -> dict[str, Any]:
             key: f"{value:g}" for key, value in _thresholds(facts).items() if is_number(value)
         },
         "provenance": _provenance(facts),
+        "works_poorly": [plain(text, PARAGRAPH) for text in facts.get("works_poorly", [])],
         "command": plain(facts.get("command", ""), COMMAND),
     }  # fmt: skip
 

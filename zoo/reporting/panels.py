@@ -59,13 +59,13 @@ def map_panels(answers: Answers, calls: Sequence[str]) -> Iterator[Panel]:
     projection = project(answers.embedding, rows) if answers.embedding is not None else None
     if projection is None:
         return
-    shown = _shown(len(projection.rows), len(rows), answers.cells)
+    drawn = shown(len(projection.rows), len(rows), answers.cells)
     if calls:
-        yield _call_panel(answers, projection, calls, shown)
-    yield _verdict_panel(answers, projection, shown)
+        yield _call_panel(answers, projection, calls, drawn)
+    yield _verdict_panel(answers, projection, drawn)
 
 
-def _verdict_panel(answers: Answers, projection: Projection, shown: str) -> Panel:
+def _verdict_panel(answers: Answers, projection: Projection, drawn: str) -> Panel:
     components = "The embedding's first two principal components, one point a cell"
     verdict = answers.verdict
     if verdict is None:
@@ -73,7 +73,7 @@ def _verdict_panel(answers: Answers, projection: Projection, shown: str) -> Pane
             "Embedding",
             figures.verdict_map(projection, None),
             f"{components}.",
-            f"Neighbours are alike to the model. {shown}",
+            f"Neighbours are alike to the model. {drawn}",
         )
     return Panel(
         "Embedding by verdict",
@@ -81,12 +81,12 @@ def _verdict_panel(answers: Answers, projection: Projection, shown: str) -> Pane
         f"{components}, marked by verdict: in, borderline or out.",
         "Borderline cells between two groups are mixed or passing states; a group of its own that "
         "is borderline or out may be a cell type that the model never saw. Borderline and out are "
-        f"drawn over in, so a dense group shows more of them than it has. {shown}",
+        f"drawn over in, so a dense group shows more of them than it has. {drawn}",
     )
 
 
 def _call_panel(
-    answers: Answers, projection: Projection, calls: Sequence[str], shown: str
+    answers: Answers, projection: Projection, calls: Sequence[str], drawn: str
 ) -> Panel:
     column = answers.coded["call"]
     colors = call_colors(list(calls))
@@ -112,7 +112,7 @@ def _call_panel(
         "numbers are those of the composition table.",
         "What the model sees of each cell, flattened to two dimensions (principal components). "
         "Neighbours are alike to the model; groups that overlap here may still be apart in other "
-        f"dimensions. Numbers are those of the table above; unknown is grey. {shown}",
+        f"dimensions. Numbers are those of the table above; unknown is grey. {drawn}",
         tuple(legend),
     )
 
@@ -209,7 +209,7 @@ def _ood_panel(
         "one point a cell.",
         "Lower right: sure, and like the training cells. Upper right: sure of the label, yet "
         "unlike the training cells, where a wrong label is easiest to miss. Left: torn between "
-        f"labels.{edge} {_shown(len(rows), sampled, answers.cells)}",
+        f"labels.{edge} {shown(len(rows), sampled, answers.cells)}",
     )
 
 
@@ -232,7 +232,7 @@ def _ood_marks(
     return marks
 
 
-def _shown(points: int, sampled: int, cells: int) -> str:
+def shown(points: int, sampled: int, cells: int) -> str:
     """How many cells a figure shows, and why not all."""
     if points == cells:
         return "All cells are drawn."

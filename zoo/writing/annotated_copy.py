@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 
 from zoo.errors import UnsupportedEncoding
+from zoo.slides import COORDINATES
 from zoo.writing import elements
 from zoo.writing.destination import destination
 from zoo.writing.h5_output import h5_output
@@ -65,6 +66,8 @@ def _add_columns(obs: h5py.Group, result: ResultReader, prefix: str) -> None:
 def _add_arrays(copy: h5py.File, result: ResultReader, prefix: str) -> None:
     obsm = elements.mapping_at(copy, "obsm")
     for key in result.h5["obsm"]:
+        if key == COORDINATES:  # they are the input's own
+            continue
         name = f"X_{prefix}" if key == "X_embedding" else f"{prefix}_{key}"
         if name in obsm:
             del obsm[name]

@@ -111,6 +111,11 @@ class ResultFile:
         place = self._columns.index(after) + 1 if after in self._columns else len(self._columns)
         self._columns.insert(place, name)
 
+    def add_array(self, name: str, values: npt.NDArray[Any]) -> None:
+        """Add a whole array of obsm that is known only at the end."""
+        self._write_waiting()
+        elements.write_array(self.h5["obsm"], name, values)
+
     def finish(
         self, categories: Mapping[str, Sequence[str]], provenance: Mapping[str, Any]
     ) -> None:

@@ -48,7 +48,8 @@ class ResultReader:
         element = self.h5["obs"][name]
         if isinstance(element, h5py.Dataset):
             return np.asarray(element[start:stop])
-        categories = element["categories"].asstr()[:].astype(np.str_)
+        # Code -1, a missing value, takes the last one.
+        categories = np.append(element["categories"].asstr()[:].astype(np.str_), "")
         return np.asarray(categories[element["codes"][start:stop]])
 
     def obsm(self) -> Arrays:
