@@ -6,11 +6,9 @@ from pathlib import Path
 
 import h5py
 
-from zoo.errors import UnsupportedEncoding
 from zoo.slides import COORDINATES
 from zoo.writing import elements
-from zoo.writing.destination import destination
-from zoo.writing.h5_output import h5_output
+from zoo.writing.extended_copy import extended_copy
 from zoo.writing.result_reader import ResultReader
 
 
@@ -35,16 +33,7 @@ def write_annotated_copy(
     OutputExists, OutputUnwritable, DiskFull
 
     """
-    with (
-        destination(path, overwrite=overwrite) as staging,
-        h5py.File(source, "r") as original,
-        h5_output(staging) as copy,
-    ):
-        if not isinstance(original["obs"], h5py.Group):
-            raise UnsupportedEncoding(
-                str(source), "obs", "a table as anndata wrote it before 0.7 cannot be added to"
-            )
-        elements.copy_all(original, copy)
+    with extended_copy(source, path, overwrite=overwrite) as copy:
         _add_columns(copy["obs"], result, prefix)
         _add_arrays(copy, result, prefix)
         _add_provenance(copy, result, prefix)

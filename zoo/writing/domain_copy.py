@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.writing import elements
-from zoo.writing.destination import destination
-from zoo.writing.h5_output import h5_output
+from zoo.writing.extended_copy import extended_copy
 
 COLUMN = "domain"
 
@@ -43,15 +42,7 @@ def write_domain_copy(
     OutputExists, OutputUnwritable, DiskFull
 
     """
-    with (
-        destination(path, overwrite=overwrite) as staging,
-        h5py.File(source, "r") as original,
-        h5_output(staging) as copy,
-    ):
-        for name, value in original.attrs.items():
-            copy.attrs[name] = value
-        for name in original:
-            original.copy(name, copy)
+    with extended_copy(source, path, overwrite=overwrite) as copy:
         _add_column(copy["obs"], domain)
         facts = copy["uns/cellzoo"]
         if "domains" in facts:

@@ -8,12 +8,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from zoo.errors import UnsupportedEncoding
 from zoo.splitting import PARTS, Split
 from zoo.version import __version__
 from zoo.writing import elements
-from zoo.writing.destination import destination
-from zoo.writing.h5_output import h5_output
+from zoo.writing.extended_copy import extended_copy
 
 COLUMN = "split"
 
@@ -31,16 +29,7 @@ def write_split(source: Path, split: Split, path: Path, *, overwrite: bool = Fal
     OutputExists, OutputUnwritable, DiskFull
 
     """
-    with (
-        destination(path, overwrite=overwrite) as staging,
-        h5py.File(source, "r") as original,
-        h5_output(staging) as copy,
-    ):
-        if not isinstance(original["obs"], h5py.Group):
-            raise UnsupportedEncoding(
-                str(source), "obs", "a table as anndata wrote it before 0.7 cannot be added to"
-            )
-        elements.copy_all(original, copy)
+    with extended_copy(source, path, overwrite=overwrite) as copy:
         _set_column(copy["obs"], split)
         log = elements.mapping_at(elements.mapping_at(copy, "uns"), "cellzoo")
         if COLUMN in log:
