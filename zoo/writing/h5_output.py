@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,20 @@ class HoldingFile(io.RawIOBase):
 
     Once something failed, writes are dropped and reads give zeros: what is in the file is lost
     anyway, and HDF5 must only come to its end.
+
+    Until it is closed, Ctrl-C and SIGTERM come here: in a `revealing` block they wait like an
+    error; elsewhere they are raised at once, and again by the next block, since an exception that
+    strikes in the middle of some clean-up is swallowed by Python.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w+b", buffering=0)
         self.error: BaseException | None = None
+        self._waits = False
+        self._handlers: dict[signal.Signals, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for stop in (signal.SIGINT, signal.SIGTERM):
+                self._handlers[stop] = signal.signal(stop, self._on_stop)
 
     @contextmanager
     def revealing(self) -> Iterator[None]:
@@ -40,15 +49,26 @@ class HoldingFile(io.RawIOBase):
         OSError, KeyboardInterrupt
 
         """
-        with _on_interrupt(self._hold):
-            try:
-                yield
-            except (OSError, RuntimeError) as complaint:
-                if self.error is not None:
-                    raise self.error from complaint
-                raise
+        self._raise_held()
+        self._waits = True
+        try:
+            yield
+        except (OSError, RuntimeError) as complaint:
+            if self.error is not None:
+                raise self.error from complaint
+            raise
+        finally:
+            self._waits = False
+        self._raise_held()
+
+    def _raise_held(self) -> None:
         if self.error is not None:
             raise self.error
+
+    def _on_stop(self, *_: object) -> None:
+        self._hold(KeyboardInterrupt())
+        if not self._waits:
+            raise KeyboardInterrupt
 
     def _hold(self, error: BaseException) -> None:
         self.error = self.error or error
@@ -75,6 +95,8 @@ class HoldingFile(io.RawIOBase):
 
     def truncate(self, size: int | None = None) -> int:
         """Set the length of the file."""
+        if self.error is not None:
+            return size or 0
         try:
             return self._file.truncate(size)
         except OSError as error:
@@ -83,11 +105,11 @@ class HoldingFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to a position."""
-        return self._file.seek(offset, whence)
+        return offset if self._file.closed else self._file.seek(offset, whence)
 
     def tell(self) -> int:
         """The position."""
-        return self._file.tell()
+        return 0 if self._file.closed else self._file.tell()
 
     def readable(self) -> bool:
         """Yes."""
@@ -102,24 +124,13 @@ class HoldingFile(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and give signals back to whom they came before."""
+        for stop, handler in self._handlers.items():
+            signal.signal(stop, handler)
+        self._handlers = {}
+        self._hold(ValueError("the file is closed"))
         self._file.close()
         super().close()
-
-
-@contextmanager
-def _on_interrupt(hold: Callable[[BaseException], None]) -> Iterator[None]:
-    """Hand Ctrl-C to `hold`: raised inside a call-back of HDF5 it would be a failed write."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    stops = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(stop, lambda *_: hold(KeyboardInterrupt())) for stop in stops]
-    try:
-        yield
-    finally:
-        for stop, handler in zip(stops, previous, strict=True):
-            signal.signal(stop, handler)
 
 
 @contextmanager

@@ -148,6 +148,8 @@ class ResultFile:
             with self.revealing() if error is None else suppress(OSError, RuntimeError):
                 self.h5.close()
         finally:
+            with suppress(OSError, RuntimeError):
+                self.h5.close()  # where the block above raised before it came to this
             if self._disk is not None:
                 self._disk.close()
 
