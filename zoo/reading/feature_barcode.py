@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -59,7 +60,7 @@ class Features:
         return len(self.genes.index) if self.keep is None else len(self.keep)
 
 
-class FeatureBarcodeMatrix:
+class FeatureBarcodeMatrix(ABC):
     """One matrix of barcodes by genes, with nothing else; see `zoo.reading.dataset.Dataset`."""
 
     file_format: ClassVar[str]
@@ -79,10 +80,11 @@ class FeatureBarcodeMatrix:
         self.demand(source)
         return self.features.genes
 
+    @abstractmethod
     def cell_names(self, start: int, stop: int) -> Strings:
         """Str [stop - start]: consecutive barcodes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def blocks(
         self,
         source: str,
@@ -91,7 +93,6 @@ class FeatureBarcodeMatrix:
         order: Sequence[int] | None = None,
     ) -> Iterator[Block]:
         """All cells in order, `cells` rows at a time."""
-        raise NotImplementedError
 
     @property
     def obs_columns(self) -> Sequence[str]:
