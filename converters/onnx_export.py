@@ -25,7 +25,7 @@ def to_onnx(
     version: str,
     genes_table: bytes,
 ) -> bytes:
-    """Export a module; the first axis of `counts` and of every output is free.
+    """Export a module; the number of cells, and of a spatial graph's edges, is free.
 
     Parameters
     ----------
@@ -39,8 +39,14 @@ def to_onnx(
         For the metadata by which a runner holds the graph against its card.
 
     """
-    cells = torch.export.Dim("cells", min=1)
-    shapes = {key: ({0: cells} if key == "counts" else None) for key in inputs}
+    cells, edges = torch.export.Dim("cells", min=1), torch.export.Dim("edges", min=2)
+    free = {
+        "counts": {0: cells},
+        "total_counts": {0: cells},
+        "edge_index": {1: edges},
+        "edge_weight": {0: edges},
+    }
+    shapes = {key: free.get(key) for key in inputs}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporter warns about its own future
         program = torch.onnx.export(

@@ -6,7 +6,6 @@ Genes are chosen from the training cells that are handed over; no test set has a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,30 +13,11 @@ from scipy import sparse
 
 from converters.datasets import Cells, Strings
 from zoo.alignment import align
+from zoo.evaluation.cells import Placed
 from zoo.vocabulary import GeneVocabulary
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Counts in the order of a vocabulary.
-
-    Attributes
-    ----------
-    counts
-        float32 [cells, genes], 0 where the data set lacks the gene.
-    present
-        float32 [genes]: 1 where the data set has the gene.
-    coverage
-        Gene coverage, weighted by what each gene contributes to the model.
-
-    """
-
-    counts: Float32
-    present: Float32
-    coverage: float
 
 
 def variable_genes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,10 @@ class Slides:
         """Number of spots of each slide."""
         sizes: list[int] = np.bincount(self.codes, minlength=max(1, len(self.names))).tolist()
         return sizes
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> Slides:
+        """The spots for which `keep` [cells] is true; every slide keeps its code."""
+        return replace(self, codes=self.codes[keep], coordinates=self.coordinates[keep])
 
     def name(self, slide: int) -> str | None:
         """The name of a slide; None where the file is one."""

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from converters import measurements
 from converters.celltype import fitting, training_cells
 from converters.celltype.ablation import (
     measure_sets_by_class_alone,
@@ -28,8 +27,9 @@ from converters.celltype.recipe import Recipe
 from converters.celltype.training_cells import TrainingCells
 from converters.celltype.unseen import detect_unseen
 from converters.datasets import data_folder
-from converters.measurements import Measurements
 from zoo.card import Row
+from zoo.evaluation import measurements
+from zoo.evaluation.measurements import Measurements
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from converters.celltype.fitting import fit
 from converters.celltype.recipe import LABELS, Recipe
 from converters.celltype.training_cells import TrainingCells
 from converters.datasets import NO_COUNTERPART, Study, read
-from converters.measurements import Measurements, Setting
-from converters.robustness import grid
-from converters.vocabulary import Int64, Placed, genes_table, place
+from converters.vocabulary import Int64, genes_table, place
+from zoo.evaluation.cells import Placed
+from zoo.evaluation.measurements import Measurements, Setting
+from zoo.evaluation.robustness import grid
 from zoo.vocabulary import GeneVocabulary
 
 

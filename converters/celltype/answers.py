@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters import metrics
-from converters.baselines import METHODS, Baseline, predict_on_shared_genes
 from converters.celltype.confidence import CellTypeModel
 from converters.celltype.export import outputs_of
 from converters.celltype.recipe import LABEL_IDS, LABELS
 from converters.datasets import Flags
-from converters.measurements import Measurements, Setting
-from converters.metrics import Measure
 from converters.ontology import depth, is_a, labels_table
-from converters.vocabulary import Float32, Int64, Placed
+from converters.vocabulary import Float32, Int64
 from zoo.card import Thresholds
 from zoo.confidence import OUT, CallTable, verdicts
+from zoo.evaluation import metrics
+from zoo.evaluation.baselines import METHODS, Baseline, predict_on_shared_genes
+from zoo.evaluation.cells import Placed
+from zoo.evaluation.measurements import Measurements, Setting
+from zoo.evaluation.metrics import Measure
 from zoo.labels import LabelTable
 
 CD4, CD8 = LABELS.index("CD4 T cells"), LABELS.index("CD8 T cells")

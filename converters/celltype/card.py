@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from converters import compute, figures, measurements, metrics
+from converters import compute
 from converters.card import Numbers, code_digest, source
 from converters.celltype import claims, tables
 from converters.celltype.answers import ask
@@ -20,8 +20,7 @@ from converters.celltype.recipe import LABELS, Recipe
 from converters.celltype.training_cells import TrainingCells
 from converters.datasets import BARON_HUMAN, KANG, PBMC3K, SYMPHONY
 from converters.parity import measured_tolerances, read_expected, run_graph
-from converters.robustness import COVERAGES, GENES_REMOVED, THINNING
-from converters.vocabulary import Placed, place
+from converters.vocabulary import place
 from zoo.card import (
     Author,
     Calibration,
@@ -37,6 +36,9 @@ from zoo.card import (
     Training,
 )
 from zoo.card_file import ModelCard
+from zoo.evaluation import figures, measurements, metrics
+from zoo.evaluation.cells import Placed
+from zoo.evaluation.robustness import COVERAGES, GENES_REMOVED, THINNING
 from zoo.vocabulary import GeneVocabulary
 
 RELEASE_DATE = "2026-11-22"

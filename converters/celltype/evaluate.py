@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from converters import metrics
-from converters.baselines import METHODS, Baseline, make
 from converters.celltype.answers import (
     Answers,
     ask,
@@ -25,10 +23,13 @@ from converters.celltype.confidence import CellTypeModel
 from converters.celltype.recipe import LABELS, Recipe
 from converters.celltype.training_cells import TrainingCells
 from converters.datasets import BARON_HUMAN, KANG, NO_COUNTERPART, SYMPHONY, Cells, Study, read
-from converters.measurements import Measurements, Setting
-from converters.robustness import Disturbed, grid
-from converters.vocabulary import Float32, Int64, Placed, genes_table, place
+from converters.vocabulary import Float32, Int64, genes_table, place
 from zoo.card import Thresholds
+from zoo.evaluation import metrics
+from zoo.evaluation.baselines import METHODS, Baseline, make
+from zoo.evaluation.cells import Placed
+from zoo.evaluation.measurements import Measurements, Setting
+from zoo.evaluation.robustness import Disturbed, grid
 from zoo.vocabulary import GeneVocabulary
 
 EXTERNAL = (SYMPHONY, KANG)

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters import metrics
 from converters.celltype.confidence import CellTypeModel
 from converters.celltype.export import outputs_of
 from converters.celltype.recipe import Recipe
 from converters.celltype.training_cells import TrainingCells
-from converters.measurements import Measurements, Setting
-from converters.robustness import COVERAGES, PANEL_COUNTS, gene_list, thinned_to
 from converters.vocabulary import Float32
 from zoo.card import Thresholds
+from zoo.evaluation import metrics
+from zoo.evaluation.measurements import Measurements, Setting
+from zoo.evaluation.robustness import COVERAGES, PANEL_COUNTS, gene_list, thinned_to
 
 _LISTS = 5
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from converters.card import Numbers, markdown_table
 from converters.celltype import claims
 from converters.celltype.recipe import LABELS
-from converters.measurements import row_key
-from converters.robustness import GENES_REMOVED, THINNING
 from zoo.card import Row
+from zoo.evaluation.measurements import row_key
+from zoo.evaluation.robustness import GENES_REMOVED, THINNING
 
 EXTERNAL = {
     "symphony-pbmc-3pv1": "symphony, 10x 3' v1 (probably the same donor)",

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from converters import metrics
 from converters.celltype.answers import measured
 from converters.celltype.export import outputs_of
 from converters.celltype.fitting import fit_counts
@@ -16,8 +15,9 @@ from converters.celltype.training_cells import (
     TrainingCells,
     choose_genes,
 )
-from converters.measurements import Measurements, Setting
 from converters.vocabulary import Int64
+from zoo.evaluation import metrics
+from zoo.evaluation.measurements import Measurements, Setting
 
 
 def without(cells: TrainingCells, label: int, recipe: Recipe) -> TrainingCells:

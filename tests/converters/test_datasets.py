@@ -6,7 +6,6 @@ import pytest
 sparse = pytest.importorskip("scipy.sparse")
 
 from converters.datasets import PBMC3K, Cells, counts_from_log, read  # noqa: E402
-from converters.robustness import gene_list, thinned, thinned_to  # noqa: E402
 from converters.vocabulary import (  # noqa: E402
     detected_genes,
     genes_table,
@@ -14,6 +13,7 @@ from converters.vocabulary import (  # noqa: E402
     place,
     variable_genes,
 )
+from zoo.evaluation.robustness import gene_list, thinned, thinned_to  # noqa: E402
 from zoo.vocabulary import GeneVocabulary  # noqa: E402
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from converters import metrics
+from zoo.evaluation import metrics
 
 
 def test_accuracy_with_its_interval():

@@ -155,3 +155,75 @@ class UnmatchedGenes(DataError):
             "Ask for the ids that the file uses, or mend them: 'zoo prepare FILE -o OUT.h5ad "
             "--model NAME'.",
         )
+
+
+# -- recipes -------------------------------------------------------------------------------------
+
+
+class UnknownRecipe(UsageError):
+    """No installed package has a recipe of this name."""
+
+    example = {"name": "sausie", "present": ["celltype", "saucie", "scgnn", "spagcn"]}
+
+    def __init__(self, name: str, present: Sequence[str]) -> None:
+        self.name, self.present = name, tuple(present)
+        super().__init__(
+            f"No recipe is called {name!r}.",
+            f"zoo train takes one of: {_listed(present, 30)}.",
+        )
+
+
+class MissingColumn(UsageError):
+    """A recipe needs to be told which column of obs holds something."""
+
+    example = {"recipe": "celltype", "what": "label", "columns": ["cell_type", "donor"]}
+
+    def __init__(self, recipe: str, what: str, columns: Sequence[str]) -> None:
+        self.recipe, self.what, self.columns = recipe, what, tuple(columns)
+        super().__init__(
+            f"The recipe {recipe!r} needs a column of obs with the {what} of each cell.",
+            f"Name it with --{what.replace('_', '-')}; the file has: {_listed(columns)}.",
+        )
+
+
+class UnknownSetting(UsageError):
+    """A recipe has no hyper-parameter of this name, or it does not take this value."""
+
+    example = {
+        "recipe": "saucie",
+        "setting": "lambda_e",
+        "detail": "the recipe has: embedding, epochs, lambda_b, lambda_c, lambda_d",
+    }
+
+    def __init__(self, recipe: str, setting: str, detail: str) -> None:
+        self.recipe, self.setting, self.detail = recipe, setting, detail
+        super().__init__(
+            f"The recipe {recipe!r} cannot take the setting {setting!r}: {detail}.",
+            f"'zoo train {recipe} --help' and docs/train.md name the settings.",
+        )
+
+
+class InvalidPlan(UsageError):
+    """The file given with --config cannot be used."""
+
+    example = {"path": "saucie-pbmc.toml", "detail": "columns.labell: no such field"}
+
+    def __init__(self, path: str, detail: str) -> None:
+        self.path, self.detail = path, detail
+        super().__init__(
+            f"The plan {path!r} cannot be used: {detail}.",
+            "docs/train.md shows a whole plan; its JSON Schema is docs/schema/plan.json.",
+        )
+
+
+class TooFewCells(DataError):
+    """A part of the data is too small to train, calibrate or test with."""
+
+    example = {"path": "my.h5ad", "part": "train", "cells": 12, "needed": 50}
+
+    def __init__(self, path: str, part: str, cells: int, needed: int) -> None:
+        self.path, self.part, self.cells, self.needed = path, part, cells, needed
+        super().__init__(
+            f"The {part} part of {path!r} has {cells:,} usable cells; {needed:,} are needed.",
+            "Give more cells, or other shares with 'zoo split'.",
+        )

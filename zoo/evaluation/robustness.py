@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.vocabulary import Float32, Placed
+from zoo.block import Float32
+from zoo.evaluation.cells import Placed
 
 THINNING = (0.5, 0.25, 0.1, 0.05)
 GENES_REMOVED = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -46,7 +47,8 @@ def grid(counts: Float32, weight: Float32, seed: int) -> Iterator[Disturbed]:
             Placed(thinned(counts, share, rng), everything, 1.0),
         )
     for share in GENES_REMOVED:
-        present = (rng.random(counts.shape[1]) >= share).astype(np.float32)
+        kept = np.asarray(rng.random(counts.shape[1]) >= share)
+        present = kept.astype(np.float32)
         yield Disturbed(
             f"removed-{share:g}",
             f"{share:.0%} of the genes removed at random",

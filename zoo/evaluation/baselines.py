@@ -13,7 +13,8 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from converters.vocabulary import Float32, Int64, Placed
+from zoo.block import Float32, Int64
+from zoo.evaluation.cells import Placed
 
 Method = Literal["logistic_regression", "nearest_centroid"]
 METHODS: tuple[Method, ...] = ("logistic_regression", "nearest_centroid")
@@ -37,7 +38,8 @@ class Baseline(Protocol):
 def log_normalized(counts: Float32) -> Float32:
     """log(1 + counts per 10,000 of the given genes)."""
     total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return np.log1p(counts / total * np.float32(_TARGET))
+    logs: Float32 = np.log1p(counts / total * np.float32(_TARGET))
+    return logs
 
 
 class LogisticRegression:

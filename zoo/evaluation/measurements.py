@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from converters.metrics import Measure
 from zoo.card import Role, Row
+from zoo.evaluation.metrics import Measure
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,192 @@
+"""A recipe: what one architecture adds to the making of a model.
+
+A recipe names the genes that it reads, fits a torch module whose forward pass is the model's graph,
+and says what comes out. Reading, splits, seeds, export, parity, samples, evaluation and the card
+are the same for all and live in `converters.building`. A folder of `converters/`, or any installed
+package, adds a recipe by an entry point in the group `cellzoo.recipes` that names a class of this
+kind. Its module imports torch only inside `fit`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.training_cells import TrainingCells
+from zoo.card import Calibration, GraphRecipe, Modality, Output, Paper, Task, Thresholds, ValueKind
+from zoo.errors import UnknownSetting
+from zoo.recipes import TrainReport, TrainRequest, TrainWatch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from converters.fit_run import FitRun
+
+Need = Literal["label", "batch", "slide_key", "coordinates"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Hyper-parameters of a recipe: subclasses add theirs, each with a default and a docstring."""
+
+    epochs: int = 100
+    """Most passes over the training cells."""
+
+    @classmethod
+    def of(cls, recipe: str, values: Mapping[str, Any]) -> Self:
+        """The defaults with some values changed; lists become tuples.
+
+        Raises
+        ------
+        UnknownSetting
+            If there is no such hyper-parameter, or its value has another type.
+
+        """
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        changes = {}
+        for name, value in values.items():
+            if name not in known:
+                detail = f"the recipe has: {', '.join(sorted(known))}"
+                raise UnknownSetting(recipe, name, detail)
+            default = getattr(cls(), name)
+            changes[name] = _converted(recipe, name, value, default)
+        return cls(**changes)
+
+    def as_json(self) -> dict[str, Any]:
+        """The hyper-parameters as plain data, for the card."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    def changed(self, **changes: Any) -> Self:
+        """The same with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def _converted(recipe: str, name: str, value: Any, default: Any) -> Any:
+    """A value in the type of the default; `None` defaults take anything."""
+    if isinstance(default, tuple) and isinstance(value, list | tuple):
+        return tuple(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if default is not None and type(value) is not type(default):
+        raise UnknownSetting(
+            recipe, name, f"it takes a {type(default).__name__}, and {value!r} is none"
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model as a recipe leaves it.
+
+    Attributes
+    ----------
+    module
+        On the CPU, in evaluation mode. Its forward pass takes the tensors of `inputs` in order and
+        gives a tuple in the order of `outputs`: the whole graph, normalization included.
+    inputs
+        `counts`, then any of `gene_present`, `total_counts`, `edge_index`, `edge_weight`.
+    outputs
+        Names of the contract with what they mean.
+    tolerances
+        (atol, rtol) of each output, between torch and ONNX Runtime.
+    gene_weight
+        float32 [genes]: share of the model that each gene carries; sums to 1.
+    labels
+        Names of the classes in the order of `prob`; empty for a model without.
+    thresholds, gene_coverage
+        Limits from which verdicts and refusals follow.
+    calibration
+        How p-values were calibrated; needed where `conformal_p` is an output.
+    facts
+        Single numbers that the fit found and a card may quote, by name.
+
+    """
+
+    module: nn.Module
+    inputs: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    tolerances: Mapping[str, tuple[float, float]]
+    gene_weight: npt.NDArray[np.float32]
+    labels: tuple[str, ...] = ()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    gene_coverage: float = 0.0
+    calibration: Calibration | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Recipe(ABC):
+    """How models of one architecture are made.
+
+    Attributes
+    ----------
+    name
+        As on the command line; the entry point has the same name.
+    summary
+        One line for `zoo train --help`.
+    architecture, task, modality, value_kinds, paper
+        As the card says them.
+    settings
+        The class of the hyper-parameters.
+    needs
+        Which columns a training file must have for this recipe.
+    graph_recipe
+        How the runner builds the spatial graph, for spatial models.
+    minimum_cells
+        Fewest cells to train with.
+
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    architecture: ClassVar[str]
+    task: ClassVar[Task]
+    modality: ClassVar[Modality] = "rna"
+    value_kinds: ClassVar[tuple[ValueKind, ...]] = ("counts",)
+    paper: ClassVar[Paper | None] = None
+    settings: ClassVar[type[Settings]]
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    graph_recipe: ClassVar[GraphRecipe | None] = None
+    minimum_cells: ClassVar[int] = 50
+    intended: ClassVar[Sequence[str]] = ()
+    """Sentences for the scope of a card that says nothing else."""
+    out_of_scope: ClassVar[Sequence[str]] = ()
+
+    @abstractmethod
+    def genes(self, cells: TrainingCells, settings: Any) -> npt.NDArray[np.int64]:
+        """Choose the vocabulary: ascending columns of `cells`, which are training cells alone."""
+
+    @abstractmethod
+    def fit(self, cells: TrainingCells, settings: Any, run: FitRun) -> Fitted:
+        """Fit a model.
+
+        Parameters
+        ----------
+        cells
+            Cells of the parts `train` and `validation` with the vocabulary's genes alone, in the
+            order of the graph's input. No test cell is among them. `validation` is for early
+            stopping and for calibration, never for weights.
+        settings
+            An instance of `settings`.
+        run
+            Seed, device, progress, checkpoints and early stopping.
+
+        """
+
+    def neighbours(self, settings: Any) -> Mapping[str, Settings]:
+        """One neighbouring setting of each main hyper-parameter, by a name such as `hidden=32`."""
+        return {}
+
+    def train(self, request: TrainRequest, watch: TrainWatch) -> TrainReport:
+        """Write a complete model folder."""
+        from converters.building import build
+
+        return build(self, request, watch)

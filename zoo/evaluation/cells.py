@@ -1,0 +1,88 @@
+"""Cells as a model meets them in an evaluation: in the order of its vocabulary, with the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.block import Float32, Int64
+from zoo.slides import Slides
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Counts in the order of a vocabulary.
+
+    Attributes
+    ----------
+    counts
+        float32 [cells, genes], 0 where the data set lacks the gene.
+    present
+        float32 [genes]: 1 where the data set has the gene.
+    coverage
+        Gene coverage, weighted by what each gene contributes to the model.
+    total_counts
+        float32 [cells, 1]: counts over all genes of the file; None where they are not known.
+    slides
+        Coordinates and slides of spots; None for cells without a place.
+
+    """
+
+    counts: Float32
+    present: Float32
+    coverage: float
+    total_counts: Float32 | None = None
+    slides: Slides | None = None
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def where(self, keep: Flags) -> Placed:
+        """The cells for which `keep` [cells] is true."""
+        totals, slides = self.total_counts, self.slides
+        return replace(
+            self,
+            counts=self.counts[keep],
+            total_counts=None if totals is None else totals[keep],
+            slides=None if slides is None else slides.where(keep),
+        )
+
+
+@dataclass(frozen=True)
+class LabelledCells:
+    """Placed cells with what is known about them.
+
+    Attributes
+    ----------
+    labels
+        Names of the labels that `label` points to: a classifier's own, in its order, or whatever
+        the data set calls its cells where the model has no classes.
+    label
+        int64 [cells]: position in `labels`, -1 where a cell has none that counts.
+    groups, group
+        Names and int64 [cells] codes of batches, donors, patients or slides; empty and None where
+        nobody knows.
+
+    """
+
+    placed: Placed
+    labels: tuple[str, ...] = ()
+    label: Int64 | None = None
+    groups: tuple[str, ...] = ()
+    group: Int64 | None = None
+
+    def __len__(self) -> int:
+        return len(self.placed)
+
+    def where(self, keep: Flags) -> LabelledCells:
+        """The cells for which `keep` [cells] is true."""
+        return replace(
+            self,
+            placed=self.placed.where(keep),
+            label=None if self.label is None else self.label[keep],
+            group=None if self.group is None else self.group[keep],
+        )

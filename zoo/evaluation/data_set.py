@@ -1,0 +1,54 @@
+"""A data set to evaluate with: which file, what its labels mean, and how independent it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from zoo.card import CardModel, Line, Role, Sha256, ValueKind
+
+Condition = Literal["thinning", "dropout", "genes_removed", "gene_lists", "few_counts"]
+"""A disturbance of the robustness grid; `zoo.evaluation.robustness` draws its steps."""
+
+
+class EvaluationData(CardModel):
+    """One data set, as a plan lists it under `[[evaluation]]` and `zoo evaluate` takes it."""
+
+    key: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+-]*$")]
+    """Short name for row ids."""
+    file: str
+    """Path, relative to the folder of the training data where it is not absolute."""
+    dataset: Line
+    role: Role = "external"
+    condition: Line = "as published"
+    sha256: Sha256 | None = None
+    """The file that the card's numbers were measured with; another one is refused."""
+    accession: Line = "not stated"
+    source: Line = "not stated"
+    license: Line = "not established"
+    attribution: Line = "not stated"
+    donors: int | None = None
+    label: str | None = None
+    """Column of obs with the truth."""
+    mapping: dict[str, str] = {}
+    """Labels of the data set → labels of the model; labels that are not named here and that the
+    model does not have are left out of what is right or wrong, and measured apart."""
+    by: str | None = None
+    """Column of obs whose groups are reported apart (chemistry, condition)."""
+    group: str | None = None
+    """Column of obs with the donor, patient, slide or batch of each cell."""
+    slide_key: str | None = None
+    value_kind: ValueKind | None = None
+    orthologs: str | None = None
+    """A table of one-to-one orthologs, to read the genes of another species as human ones."""
+    donor_independent: bool | None = None
+    study_independent: bool | None = None
+    conditions: list[Condition] = []
+    maximum_cells: int | None = None
+    """Take a random sample of so many cells of a larger file (with seed 0)."""
+
+    def path(self, folder: Path) -> Path:
+        """Where the file lies, for files that are named relative to a folder."""
+        return folder / self.file
