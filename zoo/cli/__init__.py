@@ -33,6 +33,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Train": {
         "split": ("zoo.cli.split:split", "Assign train, validation and test by whole groups."),
+        "calibrate": ("zoo.cli.calibrate:calibrate", "Fit a classifier to your labelled cells."),
     },
     "Look": {
         "list": ("zoo.cli.models:list_models", "List the models."),

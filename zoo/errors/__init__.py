@@ -13,6 +13,13 @@ from zoo.errors.base import (
     UsageError,
     ZooError,
 )
+from zoo.errors.calibration import (
+    AlphaTooSmall,
+    NotAClassifier,
+    OneLabel,
+    TooFewLabelledCells,
+    UnknownLabels,
+)
 from zoo.errors.command import (
     CacheUnwritable,
     ConflictingOptions,
@@ -103,6 +110,7 @@ from zoo.errors.training import (
 )
 
 __all__ = [
+    "AlphaTooSmall",
     "CacheDamaged",
     "CacheUnwritable",
     "CheckFailed",
@@ -147,6 +155,7 @@ __all__ = [
     "NoSharedGenes",
     "NoSlides",
     "NoValues",
+    "NotAClassifier",
     "NotAResult",
     "NotCached",
     "NotCoordinates",
@@ -156,6 +165,7 @@ __all__ = [
     "NotHdf5",
     "NotInCache",
     "OneGroup",
+    "OneLabel",
     "OnlyEmptyCells",
     "OutOfScope",
     "OutputError",
@@ -170,10 +180,12 @@ __all__ = [
     "SplitLeak",
     "SpotsWithoutSlide",
     "TooFewCells",
+    "TooFewLabelledCells",
     "TruncatedFile",
     "UngroupedCells",
     "UnknownFormat",
     "UnknownGroups",
+    "UnknownLabels",
     "UnknownModel",
     "UnknownOutputFormat",
     "UnknownOutputs",
