@@ -15,7 +15,7 @@ from zoo.calibrating.labelled import Columns, LabelledCells, read_labelled
 from zoo.calibrating.measuring import measured_rows
 from zoo.card import CellZooBlock, Row
 from zoo.card_file import require_yaml
-from zoo.errors import AlphaTooSmall, InvalidOption, NotAClassifier, OutputIsInput
+from zoo.errors import AlphaTooSmall, CellsSeenBefore, InvalidOption, NotAClassifier, OutputIsInput
 from zoo.parts import ModelParts
 from zoo.pull import PulledModel
 from zoo.writing.model_folder import ensure_folder_writable, model_folder
@@ -89,7 +89,7 @@ def calibrate(
 
     Raises
     ------
-    NotAClassifier, AlphaTooSmall, InvalidOption, MissingExtra
+    NotAClassifier, AlphaTooSmall, CellsSeenBefore, InvalidOption, MissingExtra
     UnknownLabels, TooFewLabelledCells, OneLabel, OneGroup, GroupPerCell, UngroupedCells
     DataError, OutOfScope, IntegrityError, OutputError
 
@@ -106,6 +106,7 @@ def calibrate(
         raise OutputIsInput(str(output))
     ensure_folder_writable(output, overwrite=options.overwrite)
     cells = read_labelled(parts, data, options.columns)
+    _ensure_unseen(before, cells)
     if alpha < 1 / (len(cells.evidence) + 1):
         raise AlphaTooSmall(alpha, len(cells.evidence))
     calibrator = fit(cells.evidence, alpha=alpha, seed=options.seed)
@@ -115,6 +116,12 @@ def calibrate(
     with model_folder(output, overwrite=options.overwrite) as staging:
         manifest = folder.fill(staging, pulled, identity, cells, calibrator, rows)
     return CalibrationReport(manifest.reference, former_method(before), cells, calibrator, rows)
+
+
+def _ensure_unseen(before: CellZooBlock, cells: LabelledCells) -> None:
+    for source in before.data:
+        if source.sha256 == cells.sha256 and source.role in ("training", "calibration"):
+            raise CellsSeenBefore(cells.path, before.reference, source.role)
 
 
 def _alpha(before: CellZooBlock, wanted: float | None) -> float:

@@ -76,7 +76,7 @@ def calibrated_block(
         "scope": _scope(before, identity, cells, calibrator, rows),
         "calibration": _calibration(cells, calibrator),
         "data": [*before.data, _source(cells)],
-        "evaluation": [*_of_version(before.evaluation, before), *rows],
+        "evaluation": [*rows, *_of_version(before.evaluation, before)],
         "robustness": _of_version(before.robustness, before),
         "changelog": [
             Change(

@@ -65,9 +65,10 @@ class Evidence:
 
 def unlikeness_of(outputs: Mapping[str, npt.NDArray[Any]]) -> Float64 | None:
     """`ood_z` [cells], or `-ood_p` of a model without; None of a model that has neither."""
-    if "ood_z" in outputs:
-        return outputs["ood_z"].astype(np.float64)
-    return -outputs["ood_p"].astype(np.float64) if "ood_p" in outputs else None
+    for name, sign in (("ood_z", 1.0), ("ood_p", -1.0)):
+        if name in outputs:
+            return np.asarray(sign * outputs[name], dtype=np.float64)
+    return None
 
 
 def logits_of(
@@ -78,9 +79,10 @@ def logits_of(
     Of independent probabilities the log odds: classes then compete, as labels of one column do.
     """
     p = np.maximum(prob.astype(np.float64), FLOOR)
+    log_prob: Float64 = np.log(p)
     if prob_kind == "independent":
-        return np.log(p) - np.log(np.maximum(1 - p, FLOOR))
-    return np.log(p)
+        log_prob -= np.log(np.maximum(1 - p, FLOOR))
+    return log_prob
 
 
 def log_softmax(logits: Float64) -> Float64:

@@ -65,7 +65,7 @@ def calibrated_graph(
     names = after.output_names
     builder = _Builder(onnx, model.graph)
     anew = _outputs_anew(calibrator, before)
-    former = {name: builder.set_aside(name) for name in anew if name in before.output_names}
+    former = {name: builder.set_aside(name) for name in anew}
     kind = before.calibration.prob_kind if before.calibration else "softmax"
     builder.append_classes(former["prob"], calibrator, kind)
     if calibrator.scope is not None:
@@ -109,7 +109,7 @@ class _Builder:
         self._cells = counts.type.tensor_type.shape.dim[0].dim_param or "cells"
 
     def set_aside(self, output: str) -> Tensor:
-        """Rename a tensor that is an output, so that another may take its name."""
+        """Rename a tensor (if there is one), so that another may take its name."""
         renamed = self._fresh(f"former_{output}")
         for node in self._graph.node:
             node.input[:] = [renamed if name == output else name for name in node.input]

@@ -263,7 +263,7 @@ def _ask(parts: ModelParts, dataset: Dataset, examination: Examination, asked: I
     inference = Inference(parts, session, examination.alignment, frozenset())
     stream = CountStream(dataset, examination.source, examination.evidence)
     recipe = parts.card.inputs.graph_recipe
-    fewest = max(parts.card.thresholds.min_counts, np.finfo(np.float32).tiny)
+    fewest = max(parts.card.thresholds.min_counts, float(np.finfo(np.float32).tiny))
     place = np.full(dataset.cells, -1, dtype=np.int64)
     place[asked] = np.arange(len(asked))
     outputs: dict[str, npt.NDArray[Any]] = {}

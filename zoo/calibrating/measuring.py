@@ -65,7 +65,7 @@ def leave_out(evidence: Evidence, *, alpha: float, seed: int, with_scope: bool) 
         answers = calibrator.answers(these.logits)
         label[left_out], prob[left_out] = answers.label, answers.prob
         p[left_out] = answers.conformal_p
-        split[left_out], by_class[left_out] = _split_conformal(others, these, alpha)
+        split[left_out], by_class[left_out] = split_conformal(others, these, alpha)
         if ood_p is not None and these.unlikeness is not None:
             recalibrated = calibrator.ood_p(these.unlikeness)
             before = these.outputs.get("ood_p", np.ones(len(these)))
@@ -190,7 +190,7 @@ def _measure_strangers(
         into.add(part, "ood_p_below_0.05", metrics.share(after < 0.05))
 
 
-def _split_conformal(others: Evidence, these: Evidence, alpha: float) -> tuple[Flags, Flags]:
+def split_conformal(others: Evidence, these: Evidence, alpha: float) -> tuple[Flags, Flags]:
     """Sets [cells, classes] from scores 1 - prob of other cells: over all classes, and by class."""
     own = 1 - others.outputs["prob"].astype(float)[np.arange(len(others)), others.truth]
     score = 1 - these.outputs["prob"].astype(float)

@@ -137,7 +137,7 @@ def families_of(labels: LabelTable, cells: Int64, alpha: float) -> list[Flags]:
 
 
 def _family(labels: LabelTable, k: int, cells: Int64, enough: int) -> Flags:
-    alone = np.arange(len(labels)) == k
+    alone: Flags = np.arange(len(labels)) == k
     if cells[k] >= enough:
         return alone
     for term in labels.ancestors[k]:

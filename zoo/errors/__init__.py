@@ -15,6 +15,7 @@ from zoo.errors.base import (
 )
 from zoo.errors.calibration import (
     AlphaTooSmall,
+    CellsSeenBefore,
     NotAClassifier,
     OneLabel,
     TooFewLabelledCells,
@@ -113,6 +114,7 @@ __all__ = [
     "AlphaTooSmall",
     "CacheDamaged",
     "CacheUnwritable",
+    "CellsSeenBefore",
     "CheckFailed",
     "CoincidentSpots",
     "ConflictingOptions",

@@ -75,6 +75,20 @@ class TooFewLabelledCells(DataError):
         )
 
 
+class CellsSeenBefore(DataError):
+    """The model was made with this very file, so nothing measured on it would be honest."""
+
+    example = {"path": "my.h5ad", "model": "pbmc-celltype@1.1.0", "role": "calibration"}
+
+    def __init__(self, path: str, model: str, role: str) -> None:
+        self.path, self.model, self.role = path, model, role
+        super().__init__(
+            f"{model!r} was made with {path!r} ({role}): it would look better on these cells than "
+            "it is.",
+            "Give other labelled cells, or start from the version that has not seen these.",
+        )
+
+
 class AlphaTooSmall(UsageError):
     """So few labelled cells cannot tell so rare errors apart."""
 
