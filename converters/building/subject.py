@@ -66,9 +66,7 @@ class TorchSubject:
             feed["total_counts"] = placed.total_counts[rows]
         tensors = [torch.from_numpy(feed[name]) for name in self.fitted.inputs]
         values = self.fitted.module(*tensors)
-        return {
-            name: value.numpy() for name, value in zip(self.output_names, values, strict=True)
-        }
+        return {name: value.numpy() for name, value in zip(self.output_names, values, strict=True)}
 
 
 @dataclass(frozen=True)
