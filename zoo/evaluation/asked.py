@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Asked:
     outputs
         By name, each [cells, ...]; per-gene ones are not among them.
     setting
-        Where rows belong; its condition says over what intervals were drawn.
+        Where rows belong; conditions of rows say also over what intervals were drawn.
     baselines
         Those that learned from the training cells; None where these are not at hand.
     inside
@@ -49,8 +50,11 @@ class Asked:
 
     def add(self, metric: str, measure: Measure, method: str = "model") -> None:
         """Keep one number, if there is one."""
+        setting = self.setting.by(method)
+        if groups := len(self.sampling.groups):
+            setting = setting.part("", f"intervals over {groups} groups")
         if np.isfinite(measure.value):
-            self.into.add(self.setting.by(method), metric, measure)
+            self.into.add(setting, metric, measure)
 
     @property
     def seed(self) -> int:
@@ -64,7 +68,7 @@ class Asked:
             return self.baselines.scale
         return Scale.of_values(self.cells.placed.counts)
 
-    @property
+    @cached_property
     def sampling(self) -> Sampling:
         """What intervals are drawn over."""
         return Sampling.of(len(self.cells), self.cells.group)

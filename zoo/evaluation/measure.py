@@ -11,7 +11,6 @@ from zoo.evaluation.by_label import measure_labels
 from zoo.evaluation.by_verdict import measure_verdicts
 from zoo.evaluation.cells import LabelledCells
 from zoo.evaluation.measurements import Measurements, Setting
-from zoo.evaluation.sampling import Sampling
 from zoo.evaluation.subject import Outputs, Subject
 from zoo.evaluation.trained_baselines import TrainedBaselines
 from zoo.inference import PER_GENE
@@ -57,9 +56,6 @@ def measure(
     """
     names = tuple(name for name in subject.output_names if name not in PER_GENE)
     outputs: Outputs = subject.ask(cells.placed, names) if names else {}
-    sampling = Sampling.of(len(cells), cells.group)
-    if sampling.groups:
-        setting = setting.part("", f"intervals over {len(sampling.groups)} groups")
     asked = Asked(subject, cells, outputs, setting, into, baselines, inside, brief)
     if not len(cells):
         return outputs
