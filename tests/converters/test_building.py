@@ -42,7 +42,9 @@ def data(tmp_path_factory):
 def request_of(data, tmp_path_factory):
     def make(name="tiny-made", **options):
         folder = tmp_path_factory.mktemp("out") / name
-        return TrainRequest(**{"data": str(data), "output": folder, "label": "cell_type", **options})
+        return TrainRequest(
+            **{"data": str(data), "output": folder, "label": "cell_type", **options}
+        )
 
     return make
 
@@ -199,7 +201,7 @@ def test_nothing_is_left_of_a_failed_training(request_of):
     class Failing(Tiny):
         def fit(self, cells, settings, run):
             fitted = super().fit(cells, settings, run)
-            return replace(fitted, tolerances={name: (-1.0, 0.0) for name in fitted.tolerances})
+            return replace(fitted, tolerances=dict.fromkeys(fitted.tolerances, (-1.0, 0.0)))
 
     request = request_of("tiny-failing", split="donor")
     with pytest.raises(ValueError, match="more than its tolerance"):
