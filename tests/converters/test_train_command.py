@@ -59,7 +59,8 @@ def test_an_unknown_recipe_is_named(run_zoo, data, tmp_path):
     told = run_zoo("train", "tinny", str(data), "-o", str(tmp_path / "m"))
     assert told.code == 2
     assert told.err == (
-        "Error: No recipe is called 'tinny'.\nzoo train takes one of: 'heavy', 'tiny'.\n"
+        "Error: No recipe is called 'tinny'.\n"
+        "There are: 'heavy', 'tiny'; 'zoo recipes' says what they make.\n"
     )
 
 
@@ -81,3 +82,23 @@ def test_a_name_that_is_none(run_zoo, data, tmp_path):
     )
     assert told.code == 2
     assert "is no model name: lower-case words joined by '-'; give --name" in told.err
+
+
+def test_recipes_tells_of_settings(run_zoo, monkeypatch):
+    entries = {"tiny": Entry("tiny", lambda: Tiny)}
+    monkeypatch.setattr(zoo.recipes, "_entries", lambda: entries)
+    assert run_zoo("recipes", "--json").json == [
+        {"name": "tiny", "summary": "Softmax regression, for tests"}
+    ]
+    settings = {s["name"]: s for s in run_zoo("recipes", "tiny", "--json").json["settings"]}
+    assert settings["learning_rate"]["default"] == 0.1
+    assert settings["stop_after"]["meaning"].startswith("Raise KeyboardInterrupt")
+    assert "learning_rate" in run_zoo("recipes", "tiny").out
+
+
+def test_installed_recipes_can_be_described(monkeypatch):
+    monkeypatch.undo()
+    for name in zoo.recipes.recipe_names():
+        recipe = zoo.recipes.find_recipe(name)
+        assert recipe.name == name
+        assert all(setting.meaning for setting in recipe.describe()), name

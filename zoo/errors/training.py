@@ -171,7 +171,7 @@ class UnknownRecipe(UsageError):
         self.name, self.present = name, tuple(present)
         super().__init__(
             f"No recipe is called {name!r}.",
-            f"zoo train takes one of: {_listed(present, 30)}.",
+            f"There are: {_listed(present, 30)}; 'zoo recipes' says what they make.",
         )
 
 
@@ -201,7 +201,7 @@ class UnknownSetting(UsageError):
         self.recipe, self.setting, self.detail = recipe, setting, detail
         super().__init__(
             f"The recipe {recipe!r} cannot take the setting {setting!r}: {detail}.",
-            f"'zoo train {recipe} --help' and docs/train.md name the settings.",
+            f"'zoo recipes {recipe}' lists its settings.",
         )
 
 
@@ -214,7 +214,7 @@ class InvalidPlan(UsageError):
         self.path, self.detail = path, detail
         super().__init__(
             f"The plan {path!r} cannot be used: {detail}.",
-            "docs/train.md shows a whole plan; its JSON Schema is docs/schema/plan.json.",
+            "docs/train.md shows a whole plan; its JSON Schema is docs/schema/plan.schema.json.",
         )
 
 
