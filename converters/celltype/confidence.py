@@ -20,6 +20,7 @@ The Mahalanobis distance follows Lee et al. 2018.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,49 @@ import torch
 from torch import Tensor, nn
 
 from converters.celltype.network import CellTypeNetwork
+from zoo.card import Output
 
-OUTPUTS = ("label", "prob", "conformal_p", "in_set", "ood_z", "ood_p", "embedding")
+OUTPUTS = (
+    Output(name="label", description="most probable class", unit="class index"),
+    Output(name="prob", description="calibrated probability of each class", unit="probability"),
+    Output(
+        name="conformal_p",
+        description="p-value of each class: high = typical of it, small = the class is rejected",
+        unit="p-value",
+    ),
+    Output(name="in_set", description="classes not rejected at alpha", unit="yes or no"),
+    Output(
+        name="ood_z",
+        description="log distance to the nearest class against calibration cells",
+        unit="standard deviations",
+    ),
+    Output(
+        name="ood_p",
+        description="share of calibration cells at least as far from every class",
+        unit="p-value",
+    ),
+    Output(
+        name="embedding",
+        description="the members' embeddings side by side: classes lie apart, distances say little",
+        unit="arbitrary",
+    ),
+)
+
+# label, in_set and p-values are steps: exact, unless a score ties with a calibration cell's.
+TOLERANCES = {
+    "label": (0.0, 0.0),
+    "prob": (1e-5, 1e-4),
+    "conformal_p": (1e-6, 0.0),
+    "in_set": (0.0, 0.0),
+    "ood_z": (1e-4, 1e-4),
+    "ood_p": (1e-6, 0.0),
+    "embedding": (1e-4, 1e-4),
+}
+
+METHOD = (
+    "temperature scaling; split-conformal p-values, the larger of by class and over all classes; "
+    "Mahalanobis distance to the nearest class; each by level of gene coverage"
+)
 
 
 @dataclass(frozen=True)
@@ -150,3 +192,17 @@ class CellTypeModel(nn.Module):
         logits, embedding = self.network(counts, gene_present)
         prob, p, in_set, ood_z, ood_p = self.confidence(logits, embedding, gene_present)
         return logits.argmax(dim=1), prob, p, in_set, ood_z, ood_p, embedding
+
+    @property
+    def gene_weight(self) -> npt.NDArray[np.float32]:
+        """float32 [genes]: share of the model that each gene carries."""
+        weight: npt.NDArray[np.float32] = self.confidence.gene_weight.numpy()
+        return weight
+
+    @torch.no_grad()
+    def answers(
+        self, counts: npt.NDArray[np.float32], present: npt.NDArray[np.float32]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """All outputs by name, for counts [cells, genes] and the presence of genes [genes]."""
+        values = self(torch.from_numpy(counts), torch.from_numpy(present))
+        return {output.name: value.numpy() for output, value in zip(OUTPUTS, values, strict=True)}
