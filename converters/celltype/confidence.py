@@ -3,7 +3,7 @@
 A file that lacks genes makes every embedding less certain, so each table exists once per coverage
 level, and the graph takes the level nearest (in the logarithm) to the weighted gene coverage.
 
-    prob         softmax(logits / T)
+    prob         softmax(logits / T), or sigmoid(logits / T) where classes are independent
     s_k          log odds against class k: logsumexp_{j≠k}(logits_j) − logits_k
     conformal_p  the larger of (1 + #{calibration cells of class k with a score ≥ s_k}) / (n_k + 1)
                  and the same over the calibration cells of all classes
@@ -120,9 +120,11 @@ class Tables:
 class Confidence(nn.Module):
     """Tables of one model and how to read them."""
 
-    def __init__(self, tables: Tables, gene_weight: Tensor, alpha: float) -> None:
+    def __init__(
+        self, tables: Tables, gene_weight: Tensor, alpha: float, *, independent: bool = False
+    ) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha, self.independent = alpha, independent
         self.register_buffer("gene_weight", gene_weight)
         for name, value in vars(tables).items():
             self.register_buffer(name, value)
@@ -142,7 +144,8 @@ class Confidence(nn.Module):
     def forward(self, logits: Tensor, embedding: Tensor, present: Tensor) -> tuple[Tensor, ...]:
         """`prob`, `conformal_p`, `in_set`, `ood_z`, `ood_p` of cells with these genes."""
         level = self.level(present)
-        prob = torch.softmax(logits / self.temperature[level], dim=1)
+        scaled = logits / self.temperature[level]
+        prob = torch.sigmoid(scaled) if self.independent else torch.softmax(scaled, dim=1)
         score = log_odds_against(logits, self.itself)
         within_class = conformal_p(score, self.scores[level], self.score_counts[level])
         among_all = conformal_p(score, self.pooled_scores[level], self.pooled_counts[level])

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from converters.celltype.calibrate import calibrate, pooled_classes
 from converters.celltype.confidence import (
@@ -63,7 +64,13 @@ def fit_model(
 ) -> CellTypeModel:
     """Train, and calibrate with cells that training has not seen."""
     network = train(training, held_out, classes=classes, settings=settings, run=run)
-    confidence = calibrate(network, training, held_out, settings=settings, seed=run.seed)
+    weight = network.gene_weight(training.counts, training.labels)
+
+    def look(cells: LabelledCounts, present: Tensor) -> tuple[Tensor, Tensor]:
+        logits, embedding = network(cells.counts, present)
+        return logits, embedding
+
+    confidence = calibrate(look, weight, training, held_out, settings=settings, seed=run.seed)
     return CellTypeModel(network, confidence).eval()
 
 

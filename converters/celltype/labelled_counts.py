@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,13 +13,30 @@ from converters.training_cells import Float32, Int64, Part, TrainingCells
 
 @dataclass(frozen=True)
 class LabelledCounts:
-    """float32 counts [cells, genes] and int64 labels [cells]."""
+    """Cells with their labels.
+
+    Attributes
+    ----------
+    counts
+        float32 [cells, genes].
+    labels
+        int64 [cells].
+    totals
+        float32 [cells, 1]: counts over all genes of the file; None for models that need none.
+
+    """
 
     counts: Tensor
     labels: Tensor
+    totals: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def rows(self, chosen: Tensor) -> LabelledCounts:
+        """Some of the cells."""
+        totals = None if self.totals is None else self.totals[chosen]
+        return LabelledCounts(self.counts[chosen], self.labels[chosen], totals)
 
     @classmethod
     def of(cls, counts: Float32, labels: Int64) -> LabelledCounts:
@@ -32,4 +49,5 @@ class LabelledCounts:
         assert cells.label is not None
         kept = cells.where((cells.part == part) & (cells.label >= 0))
         assert kept.label is not None
-        return cls.of(kept.dense(), kept.label)
+        totals = torch.from_numpy(kept.total_counts.astype(np.float32))[:, None]
+        return replace(cls.of(kept.dense(), kept.label), totals=totals)

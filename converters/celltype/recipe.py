@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from converters.celltype.confidence_settings import ConfidenceSettings
 from converters.recipe import Fitted, Need, Recipe, Settings
 from converters.training_cells import Int64, TrainingCells
 from zoo.card import Task, ValueKind
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellTypeSettings(Settings):
+class CellTypeSettings(ConfidenceSettings):
     """Hyper-parameters, as chosen for `pbmc-celltype`."""
 
     # genes
@@ -56,11 +57,6 @@ class CellTypeSettings(Settings):
     """Gene lists in a batch."""
     full_panel_share: float = 0.2
     smallest_panel: float = 0.04
-    panel_tilt: float = 2.0
-    gain_sd: float = 1.2
-    """Spread of the log factor by which another chemistry sees each gene more or less."""
-    dead_share: float = 0.2
-    """Largest share of listed genes that a pipeline lost: always 0."""
     shift_sd: float = 1.0
     """Size of the shift of a whole batch, in standard deviations within the classes."""
     ambient: float = 0.2
@@ -69,18 +65,6 @@ class CellTypeSettings(Settings):
     smallest_fraction: float = 0.05
     scale_sd: float = 0.2
     """Spread of the log error of the normalization, which few genes make inexact."""
-
-    # confidence
-    coverage_levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
-    calibration_repeats: int = 4
-    alpha: float = 0.1
-    own_scores_from: int = 20
-    """Classes with fewer calibration cells than this share pooled scores."""
-    table_size: int = 256
-    shrinkage: float = 0.1
-    acceptable_accuracy: float = 0.75
-    """Accuracy on calibration cells that sets `min_counts` and the smallest gene coverage; 90% of
-    the accuracy with all genes and counts, where that is less."""
 
     @property
     def steps(self) -> int:

@@ -7,13 +7,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from converters.augment import (
-    gene_gains,
     log_uniform,
     panel_of_size,
     panel_order,
     thin,
     with_ambient,
 )
+from converters.celltype.chemistry import gene_salience, random_gains
 from converters.celltype.labelled_counts import LabelledCounts
 from converters.celltype.network import CellTypeNetwork
 from converters.celltype.recipe import CellTypeSettings
@@ -53,7 +53,7 @@ def train(
     network.normalization.fit(
         counts, dominant_share=settings.dominant_share, sd_floor=settings.sd_floor
     )
-    salience = gene_salience(counts, settings)
+    salience = gene_salience(counts)
     states = within_class_residuals(network, counts, labels)
     odds = class_odds(labels, classes, settings.class_power)
     # Bayesian bootstrap: each member weighs the cells its own way.
@@ -156,14 +156,6 @@ def state_shifts(states: Tensor, largest: float, count: int, generator: torch.Ge
     return size * (torch.randn(count, len(states), generator=generator) @ states)
 
 
-def random_gains(genes: int, settings: CellTypeSettings, generator: torch.Generator) -> Tensor:
-    """float32 [genes]: gains of a random chemistry, from hardly another one to quite another."""
-    sd, dead = torch.rand(2, generator=generator).tolist()
-    return gene_gains(
-        genes, sd * settings.gain_sd, generator, dead_share=dead * settings.dead_share
-    )
-
-
 def random_panel(
     salience: Tensor, settings: CellTypeSettings, generator: torch.Generator
 ) -> Tensor:
@@ -173,13 +165,6 @@ def random_panel(
     share = float(log_uniform(settings.smallest_panel, 1, generator))
     tilt = float(torch.rand(1, generator=generator)) * settings.panel_tilt
     return panel_of_size(panel_order(salience, tilt, generator), round(share * len(salience)))
-
-
-def gene_salience(counts: Tensor, settings: CellTypeSettings) -> Tensor:
-    """float32 [genes]: standardised log of a gene's spread, by which gene lists favour genes."""
-    fractions = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
-    log_sd = torch.log(torch.log1p(fractions * settings.target).std(dim=0) + 1e-3)
-    return (log_sd - log_sd.mean()) / log_sd.std()
 
 
 def class_odds(labels: Tensor, classes: int, power: float) -> Tensor:

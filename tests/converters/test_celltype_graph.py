@@ -6,8 +6,8 @@ torch = pytest.importorskip("torch")
 
 from dataclasses import fields  # noqa: E402
 
-from converters.celltype.calibrate import calibrate  # noqa: E402
 from converters.celltype.confidence import OUTPUTS, CellTypeModel, Tables  # noqa: E402
+from converters.celltype.fitting import fit_model  # noqa: E402
 from converters.celltype.labelled_counts import LabelledCounts  # noqa: E402
 from converters.celltype.recipe import CellTypeSettings  # noqa: E402
 from converters.celltype.train import train  # noqa: E402
@@ -41,9 +41,7 @@ def cells(count: int, seed: int) -> LabelledCounts:
 def model() -> CellTypeModel:
     torch.set_num_threads(1)
     training, held_out = cells(240, 0), cells(120, 1)
-    network = train(training, classes=CLASSES, settings=SETTINGS, run=FitRun(0))
-    confidence = calibrate(network, training, held_out, settings=SETTINGS, seed=0)
-    return CellTypeModel(network, confidence).eval()
+    return fit_model(training, held_out, CLASSES, SETTINGS, FitRun(0))
 
 
 def run(model, counts, present=None):
