@@ -128,7 +128,8 @@ def calibrate_level(
     classes = held_out.logits.shape[1]
     geometry = class_geometry(training, classes, settings.shrinkage)
     distance = log_distance(held_out.embedding, *(part[None] for part in geometry))
-    distances, distance_count = padded_statistics(distance, settings.table_size * 4)
+    shown = distance + settings.tie_margin
+    distances, distance_count = padded_statistics(shown, settings.table_size * 4)
     return {
         "temperature": temperature(held_out.logits, held_out.labels, independent),
         **score_tables(held_out, classes, settings),
@@ -159,7 +160,7 @@ def score_tables(held_out: Seen, classes: int, settings: ConfidenceSettings) -> 
     Classes with fewer than `own_scores_from` cells take the scores of all cells.
     """
     all_scores = log_odds_against(held_out.logits, torch.eye(classes) * 1e9)
-    own = all_scores.gather(1, held_out.labels[:, None]).squeeze(1)
+    own = all_scores.gather(1, held_out.labels[:, None]).squeeze(1) + settings.tie_margin
     few = pooled_classes(held_out.labels, classes, settings.own_scores_from, held_out.repeats)
     rows = [
         padded_statistics(own if k in few else own[held_out.labels == k], settings.table_size)

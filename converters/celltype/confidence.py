@@ -182,6 +182,14 @@ def log_distance(e: Tensor, centers: Tensor, whitening: Tensor, radius: Tensor) 
     return 0.5 * torch.log(scaled.amin(dim=0) + 1e-12)
 
 
+def tolerances_of(confidence: Confidence) -> dict[str, tuple[float, float]]:
+    """(atol, rtol) of each output: p-values may differ by the rank of one calibration cell."""
+    scores = float(confidence.score_counts.clamp(min=1).min())
+    distances = float(confidence.distance_counts.min())
+    steps = {"conformal_p": 1.01 / (scores + 1), "ood_p": 1.01 / (distances + 1)}
+    return TOLERANCES | {name: (step, 0.0) for name, step in steps.items()}
+
+
 class CellTypeModel(nn.Module):
     """The whole graph: counts to every output of the contract."""
 

@@ -17,6 +17,9 @@ class ConfidenceSettings(Settings):
     own_scores_from: int = 20
     """Classes with fewer calibration cells than this share pooled scores."""
     table_size: int = 256
+    tie_margin: float = 1e-3
+    """Scores and log distances that are as near to a calibration cell's count as equal to it, so
+    that rounding, which differs between runtimes, does not decide."""
     shrinkage: float = 0.1
     acceptable_accuracy: float = 0.75
     """Accuracy on calibration cells that sets `min_counts` and the smallest gene coverage; 90% of

@@ -12,10 +12,10 @@ from converters.celltype.calibrate import calibrate, pooled_classes
 from converters.celltype.confidence import (
     METHOD,
     OUTPUTS,
-    TOLERANCES,
     CellTypeModel,
     Confidence,
     Tables,
+    tolerances_of,
 )
 from converters.celltype.labelled_counts import LabelledCounts
 from converters.celltype.limits import find_limits
@@ -39,7 +39,7 @@ def fit(cells: TrainingCells, settings: CellTypeSettings, run: FitRun) -> Fitted
         module=model,
         inputs=("counts", "gene_present"),
         outputs=OUTPUTS,
-        tolerances=TOLERANCES,
+        tolerances=tolerances_of(model.confidence),
         gene_weight=model.gene_weight,
         labels=cells.labels,
         thresholds=limits.thresholds,

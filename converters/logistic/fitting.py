@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from converters.celltype.calibrate import calibrate, pooled_classes
-from converters.celltype.confidence import METHOD, OUTPUTS, TOLERANCES
+from converters.celltype.confidence import METHOD, OUTPUTS, tolerances_of
 from converters.celltype.labelled_counts import LabelledCounts
 from converters.celltype.limits import find_limits
 from converters.fit_run import FitRun
@@ -44,7 +44,7 @@ def fit(cells: TrainingCells, settings: LogisticSettings, run: FitRun) -> Fitted
             Output(name=o.name, description=DESCRIBED.get(o.name, o.description), unit=o.unit)
             for o in OUTPUTS
         ),
-        tolerances=TOLERANCES,
+        tolerances=tolerances_of(model.confidence),
         gene_weight=weight,
         labels=cells.labels,
         thresholds=limits.thresholds,

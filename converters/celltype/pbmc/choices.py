@@ -45,4 +45,4 @@ class Choices:
     """The first one is shipped."""
     train_share: float = 0.6
     calibration_share: float = 0.25
-    settings: CellTypeSettings = field(default_factory=CellTypeSettings)
+    settings: CellTypeSettings = field(default_factory=lambda: CellTypeSettings(tie_margin=0.0))
