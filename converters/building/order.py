@@ -1,4 +1,4 @@
-"""The order: what was asked for, once the command line, a plan and a card have been put together."""
+"""The order: what was asked for, by the command line, a plan and a card put together."""
 
 from __future__ import annotations
 

@@ -54,7 +54,9 @@ class Division:
     donor_independent: bool
 
 
-def divide(cells: TrainingCells, order: Order, seed: int, notice: Callable[[str], None]) -> Division:
+def divide(
+    cells: TrainingCells, order: Order, seed: int, notice: Callable[[str], None]
+) -> Division:
     """Divide cells by whole groups where there are any.
 
     Raises
@@ -64,6 +66,8 @@ def divide(cells: TrainingCells, order: Order, seed: int, notice: Callable[[str]
     """
     plan = order.plan.data
     column = plan.split or plan.batch
+    if not order.recipe.holds_out:
+        return _divided(cells, cells, "none: it is fitted to the cells of one file", False)
     groups = _groups(cells, order)
     if plan.leave_one_out:
         if groups is None:
@@ -114,9 +118,7 @@ def _taking_turns(
     return Division(shipped, folds, told, True)
 
 
-def _without(
-    cells: TrainingCells, groups: Strings, name: str, share: float, seed: int
-) -> Fold:
+def _without(cells: TrainingCells, groups: Strings, name: str, share: float, seed: int) -> Fold:
     parts = np.where(groups == name, "test", "train").astype("<U10")
     return Fold(name, replace(cells, part=_with_validation(cells, parts, share, seed)))
 

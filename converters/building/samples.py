@@ -44,14 +44,16 @@ def draw_sample(cells: TrainingCells, columns: Int64, order: Order) -> Sample:
     rng = np.random.default_rng(0)
     if order.plan.sample == "simulated":
         return _simulated(cells.with_genes(columns), order.plan.sample_cells, order, rng)
-    held_out = cells.of("test") if (cells.part == "test").any() else cells
+    held_out = cells.of("test") if (cells.part == "test").any() else cells.of("train")
     if order.recipe.graph_recipe is not None:
-        return _slide(held_out)
+        return _slide(cells)
     chosen = np.zeros(len(held_out), dtype=bool)
     size = min(order.plan.sample_cells, len(held_out))
     chosen[rng.choice(len(held_out), size=size, replace=False)] = True
     sample = held_out.where(chosen)
-    told = "cells of the training file" + (" held out from training" if held_out is not cells else "")
+    told = "cells of the training file" + (
+        " held out from training" if held_out is not cells else ""
+    )
     return Sample(sample.counts, sample, sample.names.tolist(), _labels(sample), None, told)
 
 
@@ -72,9 +74,7 @@ def _labels(cells: TrainingCells) -> list[str] | None:
     return [cells.labels[code] if code >= 0 else "" for code in cells.label.tolist()]
 
 
-def _simulated(
-    cells: TrainingCells, size: int, order: Order, rng: np.random.Generator
-) -> Sample:
+def _simulated(cells: TrainingCells, size: int, order: Order, rng: np.random.Generator) -> Sample:
     """Cells drawn from the means and spreads of each label: no real cell is among them."""
     training = cells.of("train")
     label = np.zeros(len(training), np.int64) if training.label is None else training.label
@@ -96,9 +96,9 @@ def _simulated(
 def _counts(cells: Float32, size: int, rng: np.random.Generator) -> Float32:
     """Negative binomial counts with the mean of each gene and one dispersion for all."""
     mean = cells.mean(axis=0)
-    excess = cells.var(axis=0) - mean
-    dispersion = float(np.clip(np.median((excess / np.maximum(mean, 1e-6) ** 2)[mean > 0.1]), 0.05, 5)
-                       ) if (mean > 0.1).any() else 1.0  # fmt: skip
+    excess = (cells.var(axis=0) - mean) / np.maximum(mean, 1e-6) ** 2
+    expressed = mean > 0.1
+    dispersion = float(np.clip(np.median(excess[expressed]), 0.05, 5)) if expressed.any() else 1.0
     rate = rng.gamma(1 / dispersion, dispersion, size=(size, len(mean))) * mean
     return rng.poisson(rate).astype(np.float32)
 

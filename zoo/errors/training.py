@@ -229,17 +229,3 @@ class TooFewCells(DataError):
             f"The {part} part of {path!r} has {cells:,} usable cells; {needed:,} are needed.",
             "Give more cells, or other shares with 'zoo split'.",
         )
-
-
-class OtherData(DataError):
-    """A plan names the sha256 of the file that it was made for, and this is another file."""
-
-    example = {"path": "pbmc3k_10x.h5ad", "expected": "a" * 64, "actual": "b" * 64}
-
-    def __init__(self, path: str, expected: str, actual: str) -> None:
-        self.path, self.expected, self.actual = path, expected, actual
-        super().__init__(
-            f"{path!r} is not the file that the plan was made for: its sha256 is {actual[:12]}…, "
-            f"the plan says {expected[:12]}….",
-            "Give that file, or take sha256 out of the plan to use another one.",
-        )
