@@ -178,7 +178,7 @@ def test_the_card_says_what_changed(
     assert block.changelog[1:] == before.changelog
     added = [row for row in block.evaluation if row.id.startswith("calibration-1-1-0")]
     assert {row.metric for row in added} >= {"accuracy", "coverage", "set_size", "ece"}
-    assert len([row for row in added if "-group-" in row.id and row.metric == "coverage"]) == 4
+    assert len([row for row in added if ":" in row.id and row.metric == "coverage"]) == 4
     former = [row for row in block.evaluation if row not in added]
     assert {row.id for row in former} == {row.id for row in before.evaluation}
     assert {row.method for row in former} == {"version 1.0.0", "majority"}, "old numbers say so"
@@ -214,7 +214,7 @@ def test_the_scope_is_fitted_to_many_cells(tiny: Path, tmp_path: Path, run_zoo: 
     key, metric = "calibration-1-1-0", "ood_p_below_0.05"
     assert rows["version 1.0.0", key, metric] > 0.5
     assert 0.01 < rows["model", key, metric] < 0.1
-    assert rows["model", f"{key}-unknown-labels", metric] > 0.9, "strangers are still found"
+    assert rows["model", f"{key}:unknown-labels", metric] > 0.9, "strangers are still found"
     assert told.json["left_out"]["unknown_label"] == {"mast cell": 30}
     assert run_zoo("test", out).code == 0
     assert "recalibrated on them too" in block_at(out).calibration.method
@@ -289,12 +289,27 @@ def test_groups_are_left_out_whole(tiny: Path, tmp_path: Path, run_zoo: Zoo) -> 
     coverage = {
         row["condition"].rsplit("; ", 1)[1]: row["value"]
         for row in told.json["rows"]
-        if "-group-" in row["id"] and row["metric"] == "coverage"
+        if ":" in row["id"] and row["metric"] == "coverage"
     }
     assert coverage["the group 'd2'"] < min(
         value for name, value in coverage.items() if "d2" not in name
     )
     assert all(row["donor_independent"] is None for row in told.json["rows"])
+
+
+def test_odd_names_in_a_file_do_no_harm(tiny: Path, tmp_path: Path, run_zoo: Zoo) -> None:
+    adata = make_labelled(120, strangers=10)
+    odd = {"mast cell": f"mast\x1b[31m\ncell {'x' * 3000}"}
+    adata.obs["cell_type"] = adata.obs["cell_type"].astype(str).replace(odd)
+    adata.obs["donor"] = [f"a very long name\n\x07{'y' * 300} {i % 3}" for i in range(120)]
+    adata.write_h5ad(tmp_path / "my.h5ad")
+    told = run_zoo(
+        "calibrate", tiny, tmp_path / "my.h5ad", "--label", "cell_type", "--group", "donor",
+        "-o", tmp_path / "mine",
+    )  # fmt: skip
+    assert told.code == 0, told.err
+    assert "\x1b" not in told.out + told.err
+    assert run_zoo("info", tmp_path / "mine").code == 0
 
 
 # -- other classifiers ---------------------------------------------------------------------------

@@ -22,7 +22,7 @@ LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.spl
 
 # Third-party packages that only one place may import; the tests' own fakes rely on it.
 ONLY_IN = {"onnxruntime": {"session"}, "yaml": {"card_file"}, "zarr": {"reading"},
-           "onnx": {"calibrating"}}  # fmt: skip
+           "onnx": {"calibrating", "evaluation"}}  # fmt: skip
 NEVER = {"torch", "converters", "pickle", "scipy", "requests"}
 
 

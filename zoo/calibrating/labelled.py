@@ -37,6 +37,7 @@ from zoo.validation import raise_first
 MINIMUM_CELLS = 20
 """Labelled cells without which nothing is fitted."""
 
+_LONGEST_LINE = 300
 _NEEDED = ("label", "prob", "conformal_p", "in_set", "ood_z", "ood_p")
 _ORIGIN = {
     "license": ("cellzoo/license", "license", "licence"),
@@ -113,7 +114,7 @@ class LabelledCells:
     @property
     def name(self) -> str:
         """The file without its folder."""
-        return Path(self.path).resolve().name
+        return plain_line(Path(self.path).resolve().name)
 
 
 def read_labelled(parts: ModelParts, path: str, columns: Columns) -> LabelledCells:
@@ -166,8 +167,8 @@ def read_labelled(parts: ModelParts, path: str, columns: Columns) -> LabelledCel
             strangers_outputs={name: v[stranger] for name, v in answers.outputs.items()},
             unlabelled=found.missing,
             empty=int((answers.empty & (label >= 0)).sum()),
-            groups=grouped.names if grouped else (),
-            group_column=grouped.column if grouped else None,
+            groups=tuple(map(plain_line, grouped.names)) if grouped else (),
+            group_column=plain_line(grouped.column) if grouped else None,
             mapping=_used(found, class_of, parts.labels),
             gene_coverage=examination.alignment.gene_coverage,
             origin=_origin(dataset),
@@ -224,7 +225,7 @@ def _groups(dataset: Dataset, columns: Columns, rows: Int64) -> Categories | Non
 
 def _counted(found: Categories, codes: Int64) -> dict[str, int]:
     number = np.bincount(codes, minlength=len(found.names)).tolist()
-    return {name: n for name, n in zip(found.names, number, strict=True) if n}
+    return {plain_line(name): n for name, n in zip(found.names, number, strict=True) if n}
 
 
 def _used(found: Categories, class_of: Int64, labels: LabelTable) -> dict[str, str]:
@@ -240,7 +241,13 @@ def _origin(dataset: Dataset) -> dict[str, str]:
         what: next((str(dataset.uns[key]) for key in keys if dataset.uns.get(key)), "")
         for what, keys in _ORIGIN.items()
     }
-    return {what: " ".join(text.split())[:500] for what, text in said.items() if text.strip()}
+    return {what: plain_line(text) for what, text in said.items() if text.strip()}
+
+
+def plain_line(text: str) -> str:
+    """Text of a file as a card may hold it: one line, not too long, nothing unprintable."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:_LONGEST_LINE] or "?"
 
 
 # -- the model -----------------------------------------------------------------------------------

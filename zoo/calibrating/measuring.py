@@ -12,19 +12,23 @@ numbers of the first are kept and the others give the spread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from zoo.calibrating.calibrator import Answers, Calibrator, fit
-from zoo.calibrating.evidence import Evidence, Flags, Float64, unlikeness_of
+from zoo.calibrating.evidence import Evidence, Flags, Float64, Int64, unlikeness_of
 from zoo.calibrating.folds import folds_of, left_out_in_turn
 from zoo.calibrating.labelled import LabelledCells
 from zoo.calibrating.scores import OWN_SCORES_FROM, Table
 from zoo.card import Row
 from zoo.evaluation import metrics
 from zoo.evaluation.measurements import Measurements, Setting, over_seeds
+from zoo.evaluation.sampling import Sampling
 
 SEEDS = 3
 _MOST_GROUPS = 20
@@ -111,7 +115,7 @@ def _setting(cells: LabelledCells, key: str) -> Setting:
         key=key,
         dataset=cells.name,
         role="validation",
-        condition=f"cross-fitting, cells left out {how}; intervals over cells",
+        condition=f"cross-fitting, cells left out {how}",
         donor_independent=None if cells.group_column else False,
         study_independent=None,
         gene_coverage=cells.gene_coverage,
@@ -123,15 +127,17 @@ def _measure(
 ) -> None:
     evidence, answers = cells.evidence, left_out.answers
     truth, outputs = evidence.truth, evidence.outputs
+    sampling = Sampling.of(len(truth), evidence.group)
     before = setting.by(former)
-    ece = metrics.expected_calibration_error
     for where, label, prob in (
         (setting, answers.label, answers.prob),
         (before, outputs["label"], outputs["prob"]),
     ):
-        into.add(where, "accuracy", metrics.accuracy(truth, label))
-        into.add(where, "macro_f1", metrics.bootstrapped(metrics.macro_f1, truth, label))
-        into.add(where, "ece", metrics.bootstrapped(ece, truth, prob))
+        f1 = partial(_of_rows, metrics.macro_f1, truth, label)
+        ece = partial(_of_rows, metrics.expected_calibration_error, truth, prob)
+        into.add(where, "accuracy", sampling.share(label == truth))
+        into.add(where, "macro_f1", sampling.measure(f1))
+        into.add(where, "ece", sampling.measure(ece))
     sets = {
         "model": answers.in_set,
         "split_conformal": left_out.split,
@@ -140,13 +146,19 @@ def _measure(
     if "in_set" in outputs:
         sets[former] = outputs["in_set"]
     for method, in_set in sets.items():
-        into.add(setting.by(method), "coverage", metrics.covered(truth, in_set))
-        size = metrics.bootstrapped(_mean, in_set.sum(axis=1).astype(float))
-        into.add(setting.by(method), "set_size", size)
+        _measure_sets(into, setting.by(method), truth, in_set, sampling)
     _measure_parts(into, setting, cells, answers.in_set)
     for where, ood_p in ((before, outputs.get("ood_p")), (setting, left_out.ood_p)):
         if ood_p is not None:
-            into.add(where, "ood_p_below_0.05", metrics.share(ood_p < 0.05))
+            into.add(where, "ood_p_below_0.05", sampling.share(ood_p < 0.05))
+
+
+def _measure_sets(
+    into: Measurements, setting: Setting, truth: Int64, in_set: Flags, sampling: Sampling
+) -> None:
+    covered = in_set[np.arange(len(truth)), truth]
+    into.add(setting, "coverage", sampling.share(covered))
+    into.add(setting, "set_size", sampling.mean(in_set.sum(axis=1).astype(float)))
 
 
 def _measure_parts(
@@ -157,17 +169,14 @@ def _measure_parts(
     for k, name in enumerate(evidence.labels.names):
         rows = evidence.truth == k
         if rows.sum() >= OWN_SCORES_FROM:
-            covered = metrics.covered(evidence.truth[rows], in_set[rows])
-            into.add(setting, f"coverage:{name}", covered)
+            into.add(setting, f"coverage:{name}", metrics.share(in_set[rows, k]))
     if evidence.group is None or len(cells.groups) > _MOST_GROUPS:
         return
     for code, name in enumerate(cells.groups):
         rows = evidence.group == code
-        condition = f"{setting.condition}; the group '{name}'"
-        part = replace(setting, key=f"{setting.key}-group-{code + 1}", condition=condition)
-        into.add(part, "coverage", metrics.covered(evidence.truth[rows], in_set[rows]))
-        size = metrics.bootstrapped(_mean, in_set[rows].sum(axis=1).astype(float))
-        into.add(part, "set_size", size)
+        part = setting.part(f":group-{code + 1}", f"the group '{name}'")
+        sampling = Sampling.of(int(rows.sum()))
+        _measure_sets(into, part, evidence.truth[rows], in_set[rows], sampling)
 
 
 def _measure_strangers(
@@ -182,7 +191,7 @@ def _measure_strangers(
     if ood_p is None or not len(ood_p):
         return
     condition = f"cells of labels that the model does not know: {_listed(list(cells.strangers))}"
-    part = replace(setting, key=f"{setting.key}-unknown-labels", condition=condition)
+    part = replace(setting, key=f"{setting.key}:unknown-labels", condition=condition)
     into.add(part.by(former), "ood_p_below_0.05", metrics.share(ood_p < 0.05))
     unlikeness = unlikeness_of(cells.strangers_outputs)
     after = None if unlikeness is None else calibrator.ood_p(unlikeness)
@@ -200,8 +209,13 @@ def split_conformal(others: Evidence, these: Evidence, alpha: float) -> tuple[Fl
     return Table.of(own, _UNLIMITED).p(score) > alpha, np.stack(by_class, axis=1) > alpha
 
 
-def _mean(values: Float64) -> float:
-    return float(values.mean())
+def _of_rows(
+    measure: Callable[[Int64, npt.NDArray[Any]], float],
+    truth: Int64,
+    predicted: npt.NDArray[Any],
+    rows: Int64,
+) -> float:
+    return measure(truth[rows], predicted[rows])
 
 
 def _listed(names: Sequence[str]) -> str:
