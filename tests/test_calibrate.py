@@ -243,6 +243,16 @@ def test_a_calibrated_version_can_be_calibrated_again(
     assert "was made with" in again.err
 
 
+def test_of_very_many_cells_a_sample_is_used(
+    tiny: Path, labelled: Path, tmp_path: Path, run_zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "MOST_CELLS", 100)
+    told = run_zoo("calibrate", tiny, labelled, "--label", "cell_type", "-o", tmp_path / "mine")
+    assert "on 100 labelled cells" in told.out
+    assert "Used a random 100 of the labelled cells" in told.err
+    assert block_at(tmp_path / "mine").calibration.cells == 100
+
+
 def test_the_same_seed_gives_the_same_graph(
     tiny: Path, labelled: Path, tmp_path: Path, run_zoo: Zoo
 ) -> None:
@@ -268,7 +278,9 @@ def test_labels_are_mapped_or_found_by_their_ids(tiny: Path, tmp_path: Path, run
         "--map", "T lymphocytes=T cell", "--json",
     )  # fmt: skip
     assert told.json["cells"] == 110
-    assert told.json["left_out"] == {"unknown_label": {}, "unlabelled": 10, "too_few_counts": 0}
+    assert told.json["left_out"] == {
+        "unknown_label": {}, "unlabelled": 10, "too_few_counts": 0, "more_than_needed": 0,
+    }  # fmt: skip
     assert min(told.json["labels"].values()) > 20
     (source,) = [s for s in block_at(tmp_path / "mine").data if s.role == "calibration"]
     assert source.label_mapping == {"T lymphocytes": "T cell", "CL:0000236": "B cell"}

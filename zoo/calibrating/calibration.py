@@ -21,6 +21,8 @@ from zoo.pull import PulledModel
 from zoo.writing.model_folder import ensure_folder_writable, model_folder
 
 USUAL_ALPHA = 0.1
+MOST_CELLS = 10_000
+"""Labelled cells that are used; more would bring time, not precision."""
 
 _VERSION = re.compile(r"\d{1,5}\.\d{1,5}\.\d{1,5}")
 
@@ -105,7 +107,7 @@ def calibrate(
     if output.is_dir() and os.path.isdir(pulled.origin) and os.path.samefile(output, pulled.origin):
         raise OutputIsInput(str(output))
     ensure_folder_writable(output, overwrite=options.overwrite)
-    cells = read_labelled(parts, data, options.columns)
+    cells = read_labelled(parts, data, options.columns).sampled(MOST_CELLS, options.seed)
     _ensure_unseen(before, cells)
     if alpha < 1 / (len(cells.evidence) + 1):
         raise AlphaTooSmall(alpha, len(cells.evidence))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,8 @@ class LabelledCells:
         Of the file.
     origin
         What the file says of its `license` and `source`.
+    left_over
+        Usable cells that were not used, as others were enough.
 
     """
 
@@ -110,6 +112,16 @@ class LabelledCells:
     mapping: Mapping[str, str]
     gene_coverage: float
     origin: Mapping[str, str]
+    left_over: int = 0
+
+    def sampled(self, most: int, seed: int) -> LabelledCells:
+        """At most so many cells, taken at random."""
+        n = len(self.evidence)
+        if n <= most:
+            return self
+        keep = np.zeros(n, dtype=bool)
+        keep[np.random.default_rng(seed).permutation(n)[:most]] = True
+        return replace(self, evidence=self.evidence.where(keep), left_over=n - most)
 
     @property
     def name(self) -> str:

@@ -129,6 +129,10 @@ def _notes(cells: LabelledCells) -> list[str]:
         )
     if cells.empty:
         notes.append(f"Left out, with too few counts to be judged: {cells.empty:,} cells.")
+    if cells.left_over:
+        notes.append(
+            f"Used a random {len(cells.evidence):,} of the labelled cells; more bring no more."
+        )
     if cells.group_column is None:
         notes.append(
             "Measured by leaving out single cells: right for cells of the same samples. For new "
@@ -149,6 +153,7 @@ def _print_json(report: CalibrationReport, output: Path) -> None:
                 "unknown_label": dict(cells.strangers),
                 "unlabelled": cells.unlabelled,
                 "too_few_counts": cells.empty,
+                "more_than_needed": cells.left_over,
             },
             "alpha": calibrator.alpha,
             "temperature": 1 / calibrator.scaling.slope,
