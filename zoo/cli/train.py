@@ -186,8 +186,9 @@ def _print(report: TrainReport) -> None:
     )  # fmt: skip
     took_up = " (an interrupted training was taken up)" if report.resumed else ""
     click.echo(f"Trained in {report.seconds:.0f} s{took_up}.")
-    click.echo(f"Wrote {printing.plain(str(report.folder))}")
     folder = printing.plain(str(report.folder))
+    click.echo(f"Wrote {folder}")
+    folder = folder if "/" in folder else f"./{folder}"  # a bare word is a published model's name
     click.echo(f"Next: 'zoo test {folder}', 'zoo run {folder} FILE', and read its card.")
 
 
