@@ -156,6 +156,8 @@ class Recipe(ABC):
     needs: ClassVar[frozenset[Need]] = frozenset()
     graph_recipe: ClassVar[GraphRecipe | None] = None
     minimum_cells: ClassVar[int] = 50
+    holds_out: ClassVar[bool] = True
+    """Whether cells are held out; a fit of one file's own cells is measured on them and says so."""
     intended: ClassVar[Sequence[str]] = ()
     """Sentences for the scope of a card that says nothing else."""
     out_of_scope: ClassVar[Sequence[str]] = ()

@@ -123,7 +123,7 @@ class SplitLeak(DataError):
 
 
 class NotCounts(DataError):
-    """Training needs counts, and the file holds other values."""
+    """Training needs counts (or intensities), and the file holds other values."""
 
     example = {
         "path": "my.h5ad",
@@ -132,13 +132,15 @@ class NotCounts(DataError):
         "evidence": "near-integers after inverting base e",
     }
 
-    def __init__(self, path: str, source: str, value_kind: str, evidence: str) -> None:
-        self.path, self.source = path, source
+    def __init__(
+        self, path: str, source: str, value_kind: str, evidence: str, wanted: str = "counts"
+    ) -> None:
+        self.path, self.source, self.wanted = path, source, wanted
         self.value_kind, self.evidence = value_kind, evidence
         super().__init__(
-            f"Training takes counts, but {source} of {path!r} holds {value_kind} values "
+            f"This training takes {wanted}, but {source} of {path!r} holds {value_kind} values "
             f"({evidence}).",
-            "Give the file that keeps the raw counts, in X, raw or a layer.",
+            f"Give the file that keeps the raw {wanted}, in X, raw or a layer.",
         )
 
 
@@ -226,4 +228,18 @@ class TooFewCells(DataError):
         super().__init__(
             f"The {part} part of {path!r} has {cells:,} usable cells; {needed:,} are needed.",
             "Give more cells, or other shares with 'zoo split'.",
+        )
+
+
+class OtherData(DataError):
+    """A plan names the sha256 of the file that it was made for, and this is another file."""
+
+    example = {"path": "pbmc3k_10x.h5ad", "expected": "a" * 64, "actual": "b" * 64}
+
+    def __init__(self, path: str, expected: str, actual: str) -> None:
+        self.path, self.expected, self.actual = path, expected, actual
+        super().__init__(
+            f"{path!r} is not the file that the plan was made for: its sha256 is {actual[:12]}…, "
+            f"the plan says {expected[:12]}….",
+            "Give that file, or take sha256 out of the plan to use another one.",
         )

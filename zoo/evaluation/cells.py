@@ -29,6 +29,9 @@ class Placed:
         float32 [cells, 1]: counts over all genes of the file; None where they are not known.
     slides
         Coordinates and slides of spots; None for cells without a place.
+    fold
+        int64 [cells]: which of several models has not seen a cell, where each group is left out in
+        turn; None where one model is asked.
 
     """
 
@@ -37,6 +40,7 @@ class Placed:
     coverage: float
     total_counts: Float32 | None = None
     slides: Slides | None = None
+    fold: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -49,6 +53,7 @@ class Placed:
             counts=self.counts[keep],
             total_counts=None if totals is None else totals[keep],
             slides=None if slides is None else slides.where(keep),
+            fold=None if self.fold is None else self.fold[keep],
         )
 
 
