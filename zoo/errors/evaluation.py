@@ -89,6 +89,25 @@ class InvalidStudy(UsageError):
         )
 
 
+class ClaimedRow(UsageError):
+    """A card's claim quotes a number, and the new measurement of that row is another."""
+
+    example = {
+        "row": "kang-ctrl.model.accuracy",
+        "claim": "Control PBMC of another study: accuracy 0.78",
+        "old": 0.784,
+        "new": 0.651,
+    }
+
+    def __init__(self, row: str, claim: str, old: float, new: float) -> None:
+        self.row, self.claim, self.old, self.new = row, claim, old, new
+        super().__init__(
+            f"The card says {claim!r} by the row {row!r}, which was {old:g} and is {new:g} now.",
+            "Measure under another name with --key to have both, or make the card anew with 'zoo "
+            "train'.",
+        )
+
+
 class NothingMeasured(DataError):
     """Nothing that the model gives can be measured on these data."""
 

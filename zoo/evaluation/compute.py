@@ -24,49 +24,59 @@ BATCH = 256
 _REPEATS = 20
 _SECONDS = 10.0
 
-# A process of its own, since the peak of this one tells of everything that it ever did.
+# A process of its own, since the peak of this one tells of everything that it ever did. Linux keeps
+# the parent's peak in the child's ru_maxrss, but VmHWM is the child's own.
 _PEAK = """
-import resource, sys
+import re, resource, sys
 import numpy as np
 from zoo.session import Session
 session = Session.of_draft(open(sys.argv[1], "rb").read())
 session.run(dict(np.load(sys.argv[2])), session.outputs)
-unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+try:
+    kilobytes = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
+except OSError:
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kilobytes /= 1024 if sys.platform == "darwin" else 1
+print(kilobytes / 1024)
 """
 
 
-def measure(graph: Path, inputs: Mapping[str, npt.NDArray[Any]]) -> Compute:
+def measure(
+    graph: Path | bytes, inputs: Mapping[str, npt.NDArray[Any]], *, known: int | None = None
+) -> Compute:
     """Run a graph on one thread of this machine.
 
     Parameters
     ----------
     graph
-        `model.onnx`.
+        `model.onnx`, or its bytes.
     inputs
         One batch of real cells: `counts` [cells, genes] and whatever else the graph takes, such as
         `gene_present`, `total_counts`, `edge_index`; inputs that it does not take are ignored.
+    known
+        The number of parameters where a card tells it already.
 
     Raises
     ------
     MissingExtra
-        If onnx, which counts the parameters, is not installed.
+        If the number of parameters is not known and onnx, which counts them, is not installed.
 
     """
-    session = Session.of_draft(graph.read_bytes())
+    content = graph if isinstance(graph, bytes) else graph.read_bytes()
+    session = Session.of_draft(content)
     feed = {name: array for name, array in inputs.items() if name in session.inputs}
     cells = len(feed["counts"])
     return Compute(
         machine=f"{os.cpu_count()}-core {platform.machine()} CPU, one thread, batch {cells}",
         runtime=session.runtime,
         cells_per_second=max(1, round(cells / _median_seconds(session, feed))),
-        peak_memory_mb=round(_peak_memory(graph, feed), 1),
-        parameters=max(1, parameters(graph)),
-        model_bytes=graph.stat().st_size,
+        peak_memory_mb=round(_peak_memory(content, feed), 1),
+        parameters=max(1, parameters(content) if known is None else known),
+        model_bytes=len(content),
     )
 
 
-def parameters(graph: Path) -> int:
+def parameters(graph: bytes) -> int:
     """Numbers stored in the graph, tables of the calibration included.
 
     Raises
@@ -78,7 +88,8 @@ def parameters(graph: Path) -> int:
         import onnx
     except ImportError as error:
         raise MissingExtra("convert", "count the parameters of a graph") from error
-    return sum(int(np.prod(tensor.dims)) for tensor in onnx.load(graph).graph.initializer)
+    loaded = onnx.load_model_from_string(graph)
+    return sum(int(np.prod(tensor.dims)) for tensor in loaded.graph.initializer)
 
 
 def _median_seconds(session: Session, feed: dict[str, npt.NDArray[Any]]) -> float:
@@ -92,12 +103,13 @@ def _median_seconds(session: Session, feed: dict[str, npt.NDArray[Any]]) -> floa
     return float(np.median(seconds))
 
 
-def _peak_memory(graph: Path, feed: dict[str, npt.NDArray[Any]]) -> float:
+def _peak_memory(graph: bytes, feed: dict[str, npt.NDArray[Any]]) -> float:
     """Megabytes that a process needs to load the graph and run one batch, Python included."""
     with tempfile.TemporaryDirectory() as folder:
-        batch = Path(folder) / "batch.npz"
+        model, batch = Path(folder) / "model.onnx", Path(folder) / "batch.npz"
+        model.write_bytes(graph)
         np.savez(batch, **feed)  # type: ignore[arg-type]
-        command = [sys.executable, "-c", _PEAK, str(graph), str(batch)]
+        command = [sys.executable, "-c", _PEAK, str(model), str(batch)]
         # The package may be importable only by this process's path.
         path = os.pathsep.join([entry for entry in sys.path if entry])
         done = subprocess.run(

@@ -126,7 +126,8 @@ def _sets(rows: Sequence[Row], metric: str) -> list[str]:
     roles = {row.id: row.role for row in rows}
     return [
         key for key in keys
-        if ":" not in key and roles[key + suffix] not in ("robustness", "ablation")
+        if ":" not in key and not _STEP.fullmatch(key)
+        and roles[key + suffix] not in ("robustness", "ablation")
     ][:_MOST_SETS]  # fmt: skip
 
 
@@ -154,7 +155,7 @@ def _data_sets(path: Path, rows: Sequence[Row], metric: str) -> None:
         methods = [name for name in _COLOURS if f"{key}.{name}.{metric}" in found]
         for number, method in enumerate(methods):
             row = found[f"{key}.{method}.{metric}"]
-            y = place + 0.3 - 0.6 * number / max(1, len(methods) - 1) * (len(methods) > 1)
+            y = place + 0.2 * ((len(methods) - 1) / 2 - number)
             low, high = row.interval or (row.value, row.value)
             label = method.replace("_", " ")
             axes[0].plot([low, high], [y, y], color=_COLOURS[method], linewidth=1.5)
