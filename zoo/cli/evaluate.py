@@ -273,7 +273,7 @@ def _write(measured: Measured, folder: Path | None, output: Path | None) -> list
 def _print(reference: str, measured: Measured, written: Sequence[str]) -> None:
     from zoo.evaluation.tables import tables
 
-    click.echo(f"{printing.plain(reference)}: {len(measured.rows):,} numbers with 95% intervals")
+    click.echo(f"{printing.plain(reference)}: {len(measured.rows):,} numbers, with 95% intervals")
     for table in tables(measured.rows):
         click.echo()
         printing.print_table(table.title, table.columns, table.lines)

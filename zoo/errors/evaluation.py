@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.errors.base import DataError, UsageError
+from zoo.errors.base import DataError, IntegrityError, UsageError
 
 
 def _listed(names: Sequence[str], limit: int = 8) -> str:
     shown = ", ".join(repr(str(name)) for name in names[:limit])
     return f"{shown}, …" if len(names) > limit else shown
+
+
+class OtherDataFile(IntegrityError):
+    """A data file is not the one that numbers were measured with."""
+
+    example = {"path": "kang.h5ad", "expected": "a" * 64, "actual": "b" * 64}
+
+    def __init__(self, path: str, expected: str, actual: str) -> None:
+        self.path, self.expected, self.actual = path, expected, actual
+        super().__init__(
+            f"{path!r} is another file than the one that was named: sha256 {actual[:12]}… where "
+            f"{expected[:12]}… is expected.",
+            "Get the file with that digest, or take sha256 out of the plan or study file to use "
+            "this one.",
+        )
 
 
 class NoKnownLabels(DataError):

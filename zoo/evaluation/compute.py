@@ -20,9 +20,10 @@ from zoo.errors import MissingExtra
 from zoo.session import Session
 
 BATCH = 256
-"""Cells of a batch to measure with, unless a slide is one graph: as the runner takes them."""
+"""Cells of a batch to measure with, as the runner takes them."""
 _REPEATS = 20
 _SECONDS = 10.0
+_PER_CELL = ("counts", "total_counts")
 
 # A process of its own, since the peak of this one tells of everything that it ever did. Linux keeps
 # the parent's peak in the child's ru_maxrss, but VmHWM is the child's own.
@@ -51,8 +52,9 @@ def measure(
     graph
         `model.onnx`, or its bytes.
     inputs
-        One batch of real cells: `counts` [cells, genes] and whatever else the graph takes, such as
+        Real cells: `counts` [cells, genes] and whatever else the graph takes, such as
         `gene_present`, `total_counts`, `edge_index`; inputs that it does not take are ignored.
+        Cells are repeated to a batch of `BATCH`; a slide is taken as it is.
     known
         The number of parameters where a card tells it already.
 
@@ -65,9 +67,13 @@ def measure(
     content = graph if isinstance(graph, bytes) else graph.read_bytes()
     session = Session.of_draft(content)
     feed = {name: array for name, array in inputs.items() if name in session.inputs}
+    taken = "one slide" if "edge_index" in feed else "batch"
+    if "edge_index" not in feed:
+        rows = np.resize(np.arange(len(feed["counts"])), BATCH)
+        feed |= {name: feed[name][rows] for name in _PER_CELL if name in feed}
     cells = len(feed["counts"])
     return Compute(
-        machine=f"{os.cpu_count()}-core {platform.machine()} CPU, one thread, batch {cells}",
+        machine=f"{os.cpu_count()}-core {platform.machine()} CPU, one thread, {taken} of {cells}",
         runtime=session.runtime,
         cells_per_second=max(1, round(cells / _median_seconds(session, feed))),
         peak_memory_mb=round(_peak_memory(content, feed), 1),

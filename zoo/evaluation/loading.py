@@ -22,7 +22,7 @@ from zoo.digest import sha256_of_file
 from zoo.errors import (
     NoKnownLabels,
     NoSharedGenes,
-    OtherData,
+    OtherDataFile,
     UnknownModelLabel,
     WrongValueKind,
 )
@@ -57,7 +57,7 @@ def read_cells(
 
     Raises
     ------
-    OtherData
+    OtherDataFile
         If the file is not the one whose sha256 the data set names.
     MissingKey
         If a column is not there.
@@ -89,13 +89,13 @@ def ensure_digest(data: EvaluationData, path: Path) -> None:
 
     Raises
     ------
-    OtherData
+    OtherDataFile
 
     """
     if data.sha256 is None or not path.is_file():
         return
     if (actual := sha256_of_file(path)) != data.sha256:
-        raise OtherData(str(path), data.sha256, actual)
+        raise OtherDataFile(str(path), data.sha256, actual)
 
 
 def _rows(cells: int, maximum: int | None) -> Int64:
