@@ -71,6 +71,7 @@ from zoo.errors.data import (
     WrongValueKind,
 )
 from zoo.errors.evaluation import (
+    ClaimedRow,
     InvalidOrthologs,
     InvalidStudy,
     NoKnownLabels,
@@ -125,6 +126,7 @@ __all__ = [
     "CacheUnwritable",
     "CellsSeenBefore",
     "CheckFailed",
+    "ClaimedRow",
     "CoincidentSpots",
     "ConflictingOptions",
     "CoordinatesNotFinite",
