@@ -12,6 +12,7 @@ import click
 from zoo.cli import output as printing
 from zoo.cli.options import (
     json_option,
+    mapping_of,
     offline_option,
     overwrite_option,
     slide_key_option,
@@ -28,19 +29,6 @@ if TYPE_CHECKING:
 _CONDITIONS = ("thinning", "dropout", "genes_removed", "gene_lists", "few_counts")
 
 
-def _mapping(
-    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
-    """`FROM=TO` as a mapping."""
-    mapping = {}
-    for entry in values:
-        label, equals, to = entry.partition("=")
-        if not equals or not label:
-            raise click.BadParameter(f"{entry!r} is not FROM=TO", ctx, parameter)
-        mapping[label] = to
-    return mapping
-
-
 @click.command()
 @click.argument("name")
 @click.option(
@@ -49,7 +37,7 @@ def _mapping(
 )  # fmt: skip
 @click.option("--label", metavar="COLUMN", help="The column of obs with the true labels.")
 @click.option(
-    "--map", "mapping", multiple=True, metavar="FROM=TO", callback=_mapping,
+    "--map", "mapping", multiple=True, metavar="FROM=TO", callback=mapping_of,
     help="A label of the data is this one of the model; with nothing after =, it is left out.",
 )  # fmt: skip
 @click.option("--by", metavar="COLUMN", help="Report each value of this column apart.")
