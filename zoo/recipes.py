@@ -114,6 +114,24 @@ class TrainReport:
     resumed: bool = False
 
 
+@dataclass(frozen=True)
+class DescribedSetting:
+    """A hyper-parameter of a recipe.
+
+    Attributes
+    ----------
+    default
+        Plain data.
+    meaning
+        One or two sentences.
+
+    """
+
+    name: str
+    default: Any
+    meaning: str
+
+
 class TrainableRecipe(Protocol):
     """A way to make a model."""
 
@@ -124,6 +142,9 @@ class TrainableRecipe(Protocol):
     @property
     def summary(self) -> str:
         """One line."""
+
+    def describe(self) -> list[DescribedSetting]:
+        """Its hyper-parameters."""
 
     def train(self, request: TrainRequest, watch: TrainWatch) -> TrainReport:
         """Write a complete model folder."""

@@ -19,6 +19,7 @@ from converters.card import Numbers, code_digest
 from zoo.card import (
     CellZooBlock,
     Change,
+    Claim,
     Compute,
     DataSource,
     GeneIdKind,
@@ -28,6 +29,8 @@ from zoo.card import (
     Training,
 )
 from zoo.card_file import ModelCard
+from zoo.digest import sha256_of_file
+from zoo.errors import InvalidPlan
 from zoo.evaluation import compute, figures, measurements
 from zoo.organism import infer_organism
 
@@ -74,8 +77,9 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
     recipe, plan = order.recipe, order.plan
     numbers = Numbers.of(findings.rows)
     scope = plan.scope
-    claims = [numbers.claim(text) for text in (*scope.works_well, *scope.works_poorly)]
-    claimed = {row for claim in claims for row in claim.rows}
+    works_well = [_claim(numbers, text, order) for text in scope.works_well]
+    works_poorly = [_claim(numbers, text, order) for text in scope.works_poorly]
+    claimed = {row for claim in (*works_well, *works_poorly) for row in claim.rows}
     kept = [row for row in findings.rows if on_card(row) or row.id in claimed]
     date = plan.date or datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     return CellZooBlock(
@@ -94,8 +98,8 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
         scope=Scope(
             intended=scope.intended or list(recipe.intended) or [_DEFAULT_INTENDED],
             out_of_scope=scope.out_of_scope or list(recipe.out_of_scope) or [_DEFAULT_OUT_OF_SCOPE],
-            works_well=[numbers.claim(text) for text in scope.works_well],
-            works_poorly=[numbers.claim(text) for text in scope.works_poorly],
+            works_well=works_well,
+            works_poorly=works_poorly,
         ),
         thresholds=fitted.thresholds,
         calibration=fitted.calibration,
@@ -107,6 +111,14 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
         compute=used,
         changelog=[Change(version=plan.version, date=date, changes=list(plan.changes))],
     )
+
+
+def _claim(numbers: Numbers, text: str, order: Order) -> Claim:
+    try:
+        return numbers.claim(text)
+    except KeyError as error:
+        detail = f"a claim names {error.args[0]!r}, and no such row was measured"
+        raise InvalidPlan(str(order.request.config), detail) from error
 
 
 def on_card(row: Row) -> bool:
@@ -168,7 +180,7 @@ def _sources(findings: Findings) -> list[DataSource]:
                 role="evaluation",
                 accession=data.accession,
                 source=data.source,
-                sha256=data.sha256 or compute.sha256_of_file(data.path(folder)),
+                sha256=data.sha256 or sha256_of_file(data.path(folder)),
                 license=data.license,
                 attribution=data.attribution,
                 cells=max((row.n for row in rows), default=0),
@@ -181,7 +193,8 @@ def _sources(findings: Findings) -> list[DataSource]:
 
 def _training(findings: Findings) -> Training:
     order, shipped = findings.order, findings.division.shipped
-    package = type(order.recipe).__module__.rpartition(".")[0]
+    module = type(order.recipe).__module__
+    package = module.rpartition(".")[0] or module
     code = Path(inspect.getfile(type(order.recipe))).parent
     training = shipped.of("train")
     batches = None if training.batch is None else len(np.unique(training.batch))

@@ -15,7 +15,7 @@ from converters.training_cells import Flags, Int64, Strings, TrainingCells
 from converters.vocabulary import unversioned
 from zoo.data import Loader
 from zoo.digest import sha256_of_file
-from zoo.errors import MissingColumn, MissingKey, NoCoordinates, OtherData, TooFewCells
+from zoo.errors import MissingColumn, MissingKey, NoCoordinates, OtherDataFile, TooFewCells
 from zoo.examination import examine
 from zoo.reading import Dataset, open_dataset
 from zoo.slides import COORDINATES, Slides
@@ -38,7 +38,7 @@ def read_cells(order: Order) -> TrainingCells:
         If the recipe needs a column that nobody named.
     MissingKey, NotCounts, DuplicateGenes, NoCoordinates, TooFewCells
         If the file lacks something, besides what opening it raises.
-    OtherData
+    OtherDataFile
         If the plan names another file's sha256.
 
     """
@@ -97,7 +97,7 @@ def column_of_groups(order: Order, path: str) -> Strings | None:
 
 def _ensure_digest(path: Path, wanted: str | None) -> None:
     if wanted is not None and path.is_file() and (found := sha256_of_file(path)) != wanted:
-        raise OtherData(str(path), wanted, found)
+        raise OtherDataFile(str(path), wanted, found)
 
 
 def _ensure_columns(recipe: Recipe, dataset: Dataset, order: Order) -> None:

@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from zoo.evaluation.conditions import measure_conditions
-from zoo.evaluation.evaluating import evaluate
-from zoo.evaluation.measure import measure
-from zoo.evaluation.trained_baselines import TrainedBaselines
 
 from converters.building.fits import Fit, Fitting
 from converters.building.order import Order
 from converters.building.parts import Division
+from converters.building.subject import FoldedBaselines
 from converters.training_cells import Int64, TrainingCells
 from zoo.evaluation.cells import LabelledCells, Placed
+from zoo.evaluation.conditions import measure_conditions
+from zoo.evaluation.evaluating import evaluate
+from zoo.evaluation.measure import measure
 from zoo.evaluation.measurements import Measurements, Setting, row_key
 from zoo.evaluation.subject import Outputs, Subject
+from zoo.evaluation.trained_baselines import TrainedBaselines
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,24 @@ class Measuring:
     ) -> tuple[Outputs, TrainedBaselines]:
         """Each group by the model that has not seen it; then all of them together."""
         setting = self._setting(division, condition)
+        learned = [
+            self._baselines(fit, fold.cells) for fit, fold in zip(fits, division.folds, strict=True)
+        ]
         if not condition:
-            for fit, fold in zip(fits, division.folds, strict=True):
+            for fit, fold, shown in zip(fits, division.folds, learned, strict=True):
                 own = replace(
                     setting,
                     key=row_key(f"{setting.key}-{fold.name}"),
                     condition=f"{fold.name}, left out of training",
                 )
                 cells = labelled(fold.cells.of("test"), fit.columns, fit.fitted.labels)
-                shown = self._baselines(fit, fold.cells)
                 measure(self.fitting.subject(fit), cells, own, into, shown)
         subject = self.fitting.folded(list(fits), division.shipped)
-        answers = measure(subject, self._all_folds(fits, division), setting, into, None)
-        return answers, self._baselines(fits[0], division.folds[0].cells)
+        columns = np.unique(np.concatenate([fit.columns for fit in fits]))
+        own = [np.searchsorted(columns, fit.columns) for fit in fits]
+        pooled = None if condition else FoldedBaselines.joined(learned, own)
+        answers = measure(subject, self._all_folds(fits, division), setting, into, pooled)
+        return answers, learned[0]
 
     def _all_folds(self, fits: Sequence[Fit], division: Division) -> LabelledCells:
         """All cells over the union of the folds' genes, each with the fold that left it out."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from converters.building.order import Order
 from converters.card import Numbers, markdown_table
 from zoo.card import CellZooBlock, Row
-from zoo.errors import FileMissing
+from zoo.errors import FileMissing, InvalidPlan
 
 _METHODS = {"model": "this model"}
 
@@ -22,8 +22,8 @@ def card_text(order: Order, block: CellZooBlock, rows: Sequence[Row], figures: l
 
     Raises
     ------
-    FileMissing
-        If the plan names a text that is not there.
+    FileMissing, InvalidPlan
+        If the plan names a text that is not there, or the text a row that was not measured.
 
     """
     if order.plan.prose is None:
@@ -31,7 +31,11 @@ def card_text(order: Order, block: CellZooBlock, rows: Sequence[Row], figures: l
     path = order.folder / order.plan.prose
     if not path.is_file():
         raise FileMissing(str(path))
-    return Numbers.of(rows).fill(path.read_text(encoding="utf-8"), Tables(rows))
+    try:
+        return Numbers.of(rows).fill(path.read_text(encoding="utf-8"), Tables(rows))
+    except KeyError as error:
+        detail = f"the text names {error.args[0]!r}, and no such row or table was measured"
+        raise InvalidPlan(str(path), detail) from error
 
 
 class Tables(dict[str, Callable[[], str]]):

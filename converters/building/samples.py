@@ -44,9 +44,9 @@ def draw_sample(cells: TrainingCells, columns: Int64, order: Order) -> Sample:
     rng = np.random.default_rng(0)
     if order.plan.sample == "simulated":
         return _simulated(cells.with_genes(columns), order.plan.sample_cells, order, rng)
-    held_out = cells.of("test") if (cells.part == "test").any() else cells
+    held_out = cells.of("test") if (cells.part == "test").any() else cells.of("train")
     if order.recipe.graph_recipe is not None:
-        return _slide(held_out)
+        return _slide(cells)
     chosen = np.zeros(len(held_out), dtype=bool)
     size = min(order.plan.sample_cells, len(held_out))
     chosen[rng.choice(len(held_out), size=size, replace=False)] = True

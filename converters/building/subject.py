@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,13 @@ import torch
 
 from converters.recipe import Fitted
 from zoo.card import GraphRecipe, Thresholds
+from zoo.evaluation.baselines import Method
+from zoo.evaluation.batches import ask_in_batches
 from zoo.evaluation.cells import Placed
+from zoo.evaluation.trained_baselines import TrainedBaselines
 from zoo.vocabulary import GeneVocabulary
 
 Arrays = dict[str, npt.NDArray[Any]]
-_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -46,27 +48,13 @@ class TorchSubject:
     def ask(self, placed: Placed, outputs: tuple[str, ...] | None = None) -> Arrays:
         """Answers for cells; spots slide by slide with their graphs."""
         wanted = self.output_names if outputs is None else outputs
-        found: dict[str, npt.NDArray[Any]] = {}
-        for rows, graph in _portions(placed, self.graph_recipe):
-            answers = self._ask(placed, rows, graph)
-            for name in wanted:
-                if name not in found:
-                    shape = (len(placed), *answers[name].shape[1:])
-                    found[name] = np.zeros(shape, dtype=answers[name].dtype)
-                found[name][rows] = answers[name]
-        return found
 
-    def _ask(self, placed: Placed, rows: npt.NDArray[np.int64], graph: Mapping[str, Any]) -> Arrays:
-        feed: dict[str, Any] = {
-            "counts": placed.counts[rows],
-            "gene_present": placed.present,
-            **graph,
-        }
-        if placed.total_counts is not None:
-            feed["total_counts"] = placed.total_counts[rows]
-        tensors = [torch.from_numpy(feed[name]) for name in self.fitted.inputs]
-        values = self.fitted.module(*tensors)
-        return {name: value.numpy() for name, value in zip(self.output_names, values, strict=True)}
+        def run(inputs: Arrays) -> Arrays:
+            tensors = [torch.from_numpy(inputs[name]) for name in self.fitted.inputs]
+            values = zip(self.output_names, self.fitted.module(*tensors), strict=True)
+            return {name: value.numpy() for name, value in values if name in wanted}
+
+        return ask_in_batches(placed, self.graph_recipe, run)
 
 
 @dataclass(frozen=True)
@@ -110,30 +98,47 @@ class FoldedSubject:
             keep = placed.fold == number
             if not keep.any():
                 continue
-            columns = [position[name] for name in subject.vocabulary.names.tolist()]
-            part = placed.where(keep)
-            own = Placed(
-                part.counts[:, columns], part.present[columns],
-                float(subject.vocabulary.weight @ part.present[columns]),
-                part.total_counts, part.slides,
-            )  # fmt: skip
+            columns = np.array([position[name] for name in subject.vocabulary.names.tolist()])
+            own = with_columns(placed.where(keep), columns)
             for name, values in subject.ask(own, wanted).items():
                 shape = (len(placed), *values.shape[1:])
                 found.setdefault(name, np.zeros(shape, dtype=values.dtype))[keep] = values
         return found
 
 
-def _portions(
-    placed: Placed, recipe: GraphRecipe | None
-) -> list[tuple[npt.NDArray[np.int64], dict[str, Any]]]:
-    """Rows that are asked about together, with the graph of a slide."""
-    everyone = np.arange(len(placed))
-    if recipe is None:
-        return [(everyone[i : i + _AT_ONCE], {}) for i in range(0, len(placed), _AT_ONCE)]
-    assert placed.slides is not None, "spatial models are asked about slides"
-    portions = []
-    for slide in np.unique(placed.slides.codes).tolist():
-        graph = placed.slides.graph(slide, recipe)
-        edges = {"edge_index": graph.edge_index, "edge_weight": graph.edge_weight}
-        portions.append((np.flatnonzero(placed.slides.codes == slide), edges))
-    return portions
+@dataclass(frozen=True)
+class FoldedBaselines(TrainedBaselines):
+    """Baselines of several folds, each asked about the cells that it has not seen."""
+
+    folds: tuple[TrainedBaselines, ...] = ()
+    columns: tuple[npt.NDArray[np.int64], ...] = ()
+
+    @classmethod
+    def joined(
+        cls, folds: Sequence[TrainedBaselines], columns: Sequence[npt.NDArray[np.int64]]
+    ) -> FoldedBaselines:
+        """Baselines by fold, and the columns of the union of the genes that each reads."""
+        first = folds[0]
+        return cls(
+            first.value_kinds, first.scale, first.axes, first.gene_mean, first.labels,
+            first.classifiers, tuple(folds), tuple(columns),
+        )  # fmt: skip
+
+    def predict(
+        self, method: Method, placed: Placed, labels: Sequence[str]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """What a classifier says of cells, each from the fold that left it out."""
+        assert placed.fold is not None, "cells of a folded evaluation say their fold"
+        codes = np.full(len(placed), -1, dtype=np.int64)
+        scores = np.full((len(placed), len(labels)), -np.inf, dtype=np.float32)
+        for number, (fold, columns) in enumerate(zip(self.folds, self.columns, strict=True)):
+            keep = placed.fold == number
+            if keep.any():
+                part = with_columns(placed.where(keep), columns)
+                codes[keep], scores[keep] = fold.predict(method, part, labels)
+        return codes, scores
+
+
+def with_columns(placed: Placed, columns: npt.NDArray[np.int64]) -> Placed:
+    """The same cells with some of the genes."""
+    return replace(placed, counts=placed.counts[:, columns], present=placed.present[columns])

@@ -171,7 +171,7 @@ class UnknownRecipe(UsageError):
         self.name, self.present = name, tuple(present)
         super().__init__(
             f"No recipe is called {name!r}.",
-            f"zoo train takes one of: {_listed(present, 30)}.",
+            f"There are: {_listed(present, 30)}; 'zoo recipes' says what they make.",
         )
 
 
@@ -201,7 +201,7 @@ class UnknownSetting(UsageError):
         self.recipe, self.setting, self.detail = recipe, setting, detail
         super().__init__(
             f"The recipe {recipe!r} cannot take the setting {setting!r}: {detail}.",
-            f"'zoo train {recipe} --help' and docs/train.md name the settings.",
+            f"'zoo recipes {recipe}' lists its settings.",
         )
 
 
@@ -214,7 +214,7 @@ class InvalidPlan(UsageError):
         self.path, self.detail = path, detail
         super().__init__(
             f"The plan {path!r} cannot be used: {detail}.",
-            "docs/train.md shows a whole plan; its JSON Schema is docs/schema/plan.json.",
+            "docs/train.md shows a whole plan; its JSON Schema is docs/schema/plan.schema.json.",
         )
 
 
@@ -228,18 +228,4 @@ class TooFewCells(DataError):
         super().__init__(
             f"The {part} part of {path!r} has {cells:,} usable cells; {needed:,} are needed.",
             "Give more cells, or other shares with 'zoo split'.",
-        )
-
-
-class OtherData(DataError):
-    """A plan names the sha256 of the file that it was made for, and this is another file."""
-
-    example = {"path": "pbmc3k_10x.h5ad", "expected": "a" * 64, "actual": "b" * 64}
-
-    def __init__(self, path: str, expected: str, actual: str) -> None:
-        self.path, self.expected, self.actual = path, expected, actual
-        super().__init__(
-            f"{path!r} is not the file that the plan was made for: its sha256 is {actual[:12]}…, "
-            f"the plan says {expected[:12]}….",
-            "Give that file, or take sha256 out of the plan to use another one.",
         )

@@ -68,6 +68,8 @@ class LabelledCells:
         the data set calls its cells where the model has no classes.
     label
         int64 [cells]: position in `labels`, -1 where a cell has none that counts.
+    stranger
+        bool [cells]: labelled by the data set with something that the model has no class for.
     groups, group
         Names and int64 [cells] codes of batches, donors, patients or slides; empty and None where
         nobody knows.
@@ -79,6 +81,7 @@ class LabelledCells:
     label: Int64 | None = None
     groups: tuple[str, ...] = ()
     group: Int64 | None = None
+    stranger: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.placed)
@@ -90,4 +93,5 @@ class LabelledCells:
             placed=self.placed.where(keep),
             label=None if self.label is None else self.label[keep],
             group=None if self.group is None else self.group[keep],
+            stranger=None if self.stranger is None else self.stranger[keep],
         )
