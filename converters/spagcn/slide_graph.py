@@ -33,8 +33,3 @@ def joined_graph(slides: Slides, recipe: GraphRecipe) -> tuple[Tensor, Tensor]:
         weights.append(graph.edge_weight)
     edge_index = torch.from_numpy(np.concatenate(indices, axis=1).astype(np.int64))
     return edge_index, torch.from_numpy(np.concatenate(weights))
-
-
-def own_edges(spots: int) -> tuple[Tensor, Tensor]:
-    """The graph in which every spot hears itself alone: the same network without a graph."""
-    return torch.arange(spots).repeat(2, 1), torch.ones(spots)
