@@ -80,7 +80,6 @@ def fit_head(
         facts={
             "temperature": float(confidence.temperature),
             "calibration_groups": len(held_out.group.unique()),
-            **cut_kernel(module, spots, cells, recipe),
         },
     )
 
@@ -205,28 +204,3 @@ def calibration(
         alpha=alpha,
         pooled_classes=[name for name, size in zip(labels, sizes, strict=True) if size < 20],
     )
-
-
-@torch.no_grad()
-def cut_kernel(
-    module: SpatialClassifier, spots: Spots, cells: TrainingCells, recipe: GraphRecipe
-) -> dict[str, float]:
-    """How far answers move if the edges that the recipe cuts are kept.
-
-    The published adjacency is dense. `prob_shift` is the largest and `prob_shift_mean` the mean
-    difference of a probability between both graphs over the training slides.
-    """
-    dense = recipe.model_copy(update={"minimum_weight": 1e-6})
-    found = []
-    for one in (recipe, dense):
-        whole = Spots.of(cells, one)
-        for slide in whole.slide.unique():
-            part = whole.where(whole.slide == slide)
-            present = torch.ones(part.counts.shape[1])
-            found.append(module(part.counts, present, part.edge_index, part.edge_weight)[1])
-    half = len(found) // 2
-    gap = (torch.cat(found[:half]) - torch.cat(found[half:])).abs()
-    return {
-        "cut_kernel_prob_shift": float(gap.max()),
-        "cut_kernel_prob_shift_mean": float(gap.mean()),
-    }

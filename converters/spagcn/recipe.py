@@ -26,6 +26,9 @@ PAPER = Paper(
 GRAPH = GraphRecipe(kernel="gaussian", neighbourhood_share=0.5, minimum_weight=0.01)
 """The published kernel at the published p; edges below 0.01 are cut."""
 
+DENSE = {"dense-kernel": GRAPH.model_copy(update={"minimum_weight": 1e-6})}
+"""As published: nothing is cut that could be told from 0."""
+
 HEAD_OUTPUTS = (
     Output(name="label", description="most probable label", unit="class index"),
     Output(
@@ -131,6 +134,7 @@ class SpagcnHead(Recipe):
     settings = HeadSettings
     needs = frozenset({"label", "coordinates"})
     graph_recipe = GRAPH
+    other_graphs = DENSE
     intended = (
         "Labelling the spots of whole slides of the same tissue and technique as the training "
         "slides, and ranking spots within a slide.",
@@ -182,6 +186,7 @@ class Spagcn(Recipe):
     settings = SelfTrainingSettings
     needs = frozenset({"coordinates"})
     graph_recipe = GRAPH
+    other_graphs = DENSE
     minimum_cells = 20
     holds_out = False
     intended = ("The domains of the very slide that it was trained on.",)
