@@ -86,7 +86,7 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
         name=order.name,
         version=plan.version,
         summary=plan.summary or f"{recipe.summary.rstrip('.')}, trained on {_data_name(findings)}",
-        task=recipe.task,
+        task=plan.task or recipe.task,
         architecture=recipe.architecture,
         license=plan.license,
         authors=plan.authors,
