@@ -275,8 +275,8 @@ def _print(reference: str, measured: Measured, written: Sequence[str]) -> None:
 
     click.echo(f"{printing.plain(reference)}: {len(measured.rows):,} numbers, with 95% intervals")
     for table in tables(measured.rows):
-        click.echo()
-        printing.print_table(table.title, table.columns, table.lines)
+        printing.print_heading(table.title)
+        printing.print_table("", table.columns, table.lines)
     if (used := measured.compute) is not None:
         click.echo(
             f"\nResources: {used.cells_per_second:,.0f} cells/s, {used.peak_memory_mb:,.0f} MB "
