@@ -251,18 +251,12 @@ def _baselines(
 
 def _write(measured: Measured, folder: Path | None, output: Path | None) -> list[str]:
     """Write what was asked for; returns the paths."""
-    from zoo.errors import OutputUnwritable
     from zoo.evaluation import measurements
     from zoo.evaluation.rewriting import rewrite
-    from zoo.staging import staged
 
     written = []
     if output is not None:
-        try:
-            with staged(output) as staging:
-                measurements.write(staging, measured.rows, {})
-        except OSError as error:
-            raise OutputUnwritable(str(output), error.strerror or str(error)) from error
+        measurements.save(output, measured.rows)
         written.append(str(output))
     if folder is not None:
         rewrite(folder, measured)
