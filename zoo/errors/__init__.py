@@ -13,6 +13,14 @@ from zoo.errors.base import (
     UsageError,
     ZooError,
 )
+from zoo.errors.calibration import (
+    AlphaTooSmall,
+    CellsSeenBefore,
+    NotAClassifier,
+    OneLabel,
+    TooFewLabelledCells,
+    UnknownLabels,
+)
 from zoo.errors.command import (
     CacheUnwritable,
     ConflictingOptions,
@@ -113,8 +121,10 @@ from zoo.errors.training import (
 )
 
 __all__ = [
+    "AlphaTooSmall",
     "CacheDamaged",
     "CacheUnwritable",
+    "CellsSeenBefore",
     "CheckFailed",
     "ClaimedRow",
     "CoincidentSpots",
@@ -161,6 +171,7 @@ __all__ = [
     "NoSharedGenes",
     "NoSlides",
     "NoValues",
+    "NotAClassifier",
     "NotAResult",
     "NotCached",
     "NotCoordinates",
@@ -171,6 +182,7 @@ __all__ = [
     "NotInCache",
     "NothingMeasured",
     "OneGroup",
+    "OneLabel",
     "OnlyEmptyCells",
     "OtherDataFile",
     "OutOfScope",
@@ -186,10 +198,12 @@ __all__ = [
     "SplitLeak",
     "SpotsWithoutSlide",
     "TooFewCells",
+    "TooFewLabelledCells",
     "TruncatedFile",
     "UngroupedCells",
     "UnknownFormat",
     "UnknownGroups",
+    "UnknownLabels",
     "UnknownModel",
     "UnknownModelLabel",
     "UnknownOutputFormat",
