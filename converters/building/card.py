@@ -122,8 +122,14 @@ def _claim(numbers: Numbers, text: str, order: Order) -> Claim:
 
 
 def on_card(row: Row) -> bool:
-    """Whether a row is on the card itself; all rows are in `measurements.json`."""
-    return ":" not in row.metric
+    """Whether a row is on the card itself; all rows are in `measurements.json`.
+
+    Left out are single types and single groups, and what baselines do in the robustness grid: a
+    large card is slow to parse.
+    """
+    if ":" in row.metric or ":" in row.id:
+        return False
+    return row.role != "robustness" or row.method == "model" or row.metric == "accuracy"
 
 
 def _inputs(findings: Findings) -> Inputs:
