@@ -154,6 +154,7 @@ def _inputs(findings: Findings) -> Inputs:
         gene_release=plan.gene_release,
         gene_coverage=findings.fit.fitted.gene_coverage,
         value_kinds=list(recipe.value_kinds),
+        total_counts="total_counts" in findings.fit.fitted.inputs,
         graph_recipe=recipe.graph_recipe,
     )
 
