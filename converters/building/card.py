@@ -156,10 +156,12 @@ def _claim(numbers: Numbers, text: str, origin: str) -> Claim:
 def on_card(row: Row) -> bool:
     """Whether a row is on the card itself; all rows are in `measurements.json`.
 
-    Numbers of single labels are left out, and what disturbances do to baselines.
+    Left out are single types and single groups, and what baselines do in the robustness grid: a
+    large card is slow to parse.
     """
-    main = row.method == "model" or row.role != "robustness"
-    return ":" not in row.metric and main
+    if ":" in row.metric or ":" in row.id:
+        return False
+    return row.role != "robustness" or row.method == "model" or row.metric == "accuracy"
 
 
 def _inputs(findings: Findings) -> Inputs:
@@ -184,6 +186,7 @@ def _inputs(findings: Findings) -> Inputs:
         gene_release=plan.gene_release,
         gene_coverage=findings.fit.fitted.gene_coverage,
         value_kinds=list(recipe.value_kinds),
+        total_counts="total_counts" in findings.fit.fitted.inputs,
         graph_recipe=recipe.graph_recipe,
     )
 
