@@ -45,14 +45,16 @@ class LogNormalization(nn.Module):
 
     def forward(self, counts: Tensor, present: Tensor) -> Tensor:
         """X [cells, genes] of counts [cells, genes] and `gene_present` [genes]."""
-        x = torch.log1p(counts * present * self.scale(counts, present))
+        depth = self.depth(counts, present)
+        # A cell without counts gets log(1 + 0): finite, never 0 / 0.
+        x = torch.log1p(counts * present / torch.where(depth > 0, depth, 1.0))
         return x + (1 - present) * self.mean
 
-    def scale(self, counts: Tensor, present: Tensor) -> Tensor:
-        """[cells, 1]: what a count is worth in counts per 10,000."""
+    def depth(self, counts: Tensor, present: Tensor) -> Tensor:
+        """[cells, 1]: how many counts one of the 10,000 stands for; 0 of a cell without counts."""
+        share = (present * self.share).sum()
         total = (counts * present).sum(dim=1, keepdim=True)
-        # A cell without counts gets log(1 + 0): finite, never 0 / 0.
-        return TARGET * (present * self.share).sum() / torch.where(total > 0, total, 1.0)
+        return total / (TARGET * torch.where(share > 0, share, 1.0))
 
 
 class Level(nn.Module):

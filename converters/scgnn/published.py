@@ -78,8 +78,7 @@ def _frozen(
 ) -> tuple[PublishedModel, Any]:
     """Graph, embedding and cell types once more, on what a new cell will be compared with."""
     with torch.no_grad():
-        imputed = imputer(normalization(training, torch.ones(training.shape[1])))[0]
-        z = encoder.encode(imputed)
+        z = encoder.encode(normalization(training, torch.ones(training.shape[1])))
     _ensure_alive(z, settings)
     cells = pruned_graph(z, settings.neighbours)
     threshold = z.mean(dim=0)

@@ -1,10 +1,11 @@
 """The published form as a graph for new cells: what the rounds end with, frozen.
 
-    X̂ = impute(X),   Z = encode(X̂),   B = [Z > mean Z],   H = relu(Â B W₅),   G = Â H W₆
+    X̂ = impute(X),   Z = encode(X),   B = [Z > mean Z],   H = relu(Â B W₅),   G = Â H W₆
 
-The rounds embed what they reconstructed, not the counts; so a new cell is imputed first and then
-encoded, and so were the training cells whose tables are the frozen reference. X̂ goes out as counts
-at the cell's own depth; no level is set (`network.Level`), since the paper sets none.
+The last round's encoder was trained on what the round before reconstructed of the training cells,
+which nobody has of a new cell: it is given X, and so were the training cells whose tables are the
+frozen reference. X̂ goes out as counts at the cell's own depth; no level is set (`network.Level`),
+since the paper sets none.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class PublishedModel(nn.Module):
     def forward(self, counts: Tensor, gene_present: Tensor) -> tuple[Tensor, ...]:
         """`embedding, imputed, cluster, cluster_distance, ref_distance, ood_z, ood_p`."""
         x, z = self.encode(counts, gene_present)
-        imputed = torch.expm1(x) / self.normalization.scale(counts, gene_present)
+        imputed = torch.expm1(x) * self.normalization.depth(counts, gene_present)
         joined = self.reference.join(z)
         embedding = self.embed(z, joined)
         distance = joined.distance.mean(dim=1)
@@ -69,8 +70,8 @@ class PublishedModel(nn.Module):
 
     def encode(self, counts: Tensor, gene_present: Tensor) -> tuple[Tensor, Tensor]:
         """X̂ [cells, genes] and Z [cells, dims]."""
-        imputed = self.imputer(self.normalization(counts, gene_present))[0]
-        return imputed, self.encoder.encode(imputed)
+        x = self.normalization(counts, gene_present)
+        return self.imputer(x)[0], self.encoder.encode(x)
 
     def embed(self, z: Tensor, joined: Joined) -> Tensor:
         """G, or Z itself where clusters are made without the graph autoencoder."""

@@ -59,7 +59,7 @@ class ReferenceModel(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """`embedding`, `imputed`, `ref_distance`, `ood_z`, `ood_p`."""
         embedding, x, distance = self.answers(counts, gene_present)
-        imputed = self.level(x) / self.normalization.scale(counts, gene_present)
+        imputed = self.level(x) * self.normalization.depth(counts, gene_present)
         return (embedding, imputed, distance, *self.typicality(distance))
 
     def answers(self, counts: Tensor, gene_present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
