@@ -77,12 +77,21 @@ def excluded_genes(
     return np.array([name in names or name.startswith(prefixes) for name in symbols.tolist()])
 
 
-def genes_table(symbols: Strings, gene_ids: Strings, weight: Float32) -> bytes:
-    """Content of `genes.tsv`: symbol, unversioned Ensembl id, share of the model."""
-    lines = ["symbol\tensembl_id\tweight"]
-    for symbol, gene_id, share in zip(symbols, gene_ids, weight, strict=True):
-        lines.append(f"{symbol}\t{str(gene_id).partition('.')[0]}\t{share:.6g}")
+def genes_table(
+    symbols: Strings, gene_ids: Strings | None, weight: Float32, *, kind: str = "symbol"
+) -> bytes:
+    """Content of `genes.tsv`: name (of one id kind), unversioned Ensembl id, share of the model."""
+    header = [kind, "weight"] if gene_ids is None else [kind, "ensembl_id", "weight"]
+    lines = ["\t".join(header)]
+    ids = [[]] * len(symbols) if gene_ids is None else [[unversioned(g)] for g in gene_ids]
+    for symbol, listed, share in zip(symbols, ids, weight, strict=True):
+        lines.append("\t".join([str(symbol), *listed, f"{share:.6g}"]))
     return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def unversioned(gene_id: str) -> str:
+    """An Ensembl id without what follows its dot."""
+    return str(gene_id).partition(".")[0]
 
 
 def place(cells: Cells, vocabulary: GeneVocabulary) -> Placed:

@@ -40,7 +40,8 @@ class TrainRequest:
         Measure by leaving out each group of `split` in turn, and fit the model that is written to
         all cells.
     seeds
-        The model of the first one is written; the others give the spread on its card.
+        The model of the first one is written; the others give the spread on its card. By default
+        those of the plan or the card, else 0.
     neighbours
         Also measure one neighbouring setting of each main hyper-parameter.
     epochs, settings
@@ -62,7 +63,7 @@ class TrainRequest:
     split: str | None = None
     leave_one_out: bool = False
     slide_key: str | None = None
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = ()
     neighbours: bool = False
     epochs: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -113,6 +114,24 @@ class TrainReport:
     resumed: bool = False
 
 
+@dataclass(frozen=True)
+class DescribedSetting:
+    """A hyper-parameter of a recipe.
+
+    Attributes
+    ----------
+    default
+        Plain data.
+    meaning
+        One or two sentences.
+
+    """
+
+    name: str
+    default: Any
+    meaning: str
+
+
 class TrainableRecipe(Protocol):
     """A way to make a model."""
 
@@ -123,6 +142,9 @@ class TrainableRecipe(Protocol):
     @property
     def summary(self) -> str:
         """One line."""
+
+    def describe(self) -> list[DescribedSetting]:
+        """Its hyper-parameters."""
 
     def train(self, request: TrainRequest, watch: TrainWatch) -> TrainReport:
         """Write a complete model folder."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from converters import compute
 from converters.card import Numbers, code_digest, source
 from converters.celltype import claims, tables
 from converters.celltype.answers import ask
@@ -36,7 +35,7 @@ from zoo.card import (
     Training,
 )
 from zoo.card_file import ModelCard
-from zoo.evaluation import figures, measurements, metrics
+from zoo.evaluation import compute, figures, measurements, metrics
 from zoo.evaluation.cells import Placed
 from zoo.evaluation.robustness import COVERAGES, GENES_REMOVED, THINNING
 from zoo.vocabulary import GeneVocabulary
@@ -175,7 +174,7 @@ def measure_graph(folder: Path, cells: TrainingCells) -> tuple[dict[str, Toleran
     found = run_graph((folder / "model.onnx").read_bytes(), feed)
     expected = read_expected(folder / "expected.h5")
     tolerances = measured_tolerances(found, expected, TOLERANCES)
-    return tolerances, compute.measure(folder / "model.onnx", placed.counts)
+    return tolerances, compute.measure(folder / "model.onnx", feed)
 
 
 def sources(numbers: Numbers, cells: TrainingCells) -> list[Any]:

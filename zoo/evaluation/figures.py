@@ -58,6 +58,10 @@ def robustness(path: Path, rows: Sequence[Row], panels: Mapping[str, Mapping[str
     _save(figure, path)
 
 
+def draw(folder: Path, rows: Sequence[Row]) -> None:
+    """The pictures that a card's rows allow: the curves of the robustness grid."""
+
+
 def _axes(count: int) -> tuple[Any, Any]:
     import matplotlib
 
