@@ -53,7 +53,7 @@ class PublishedModel(nn.Module):
     ) -> None:
         super().__init__()
         self.normalization, self.imputer, self.encoder = normalization, imputer, encoder
-        self.graph, self.reference = graph, reference
+        self.graph_autoencoder, self.reference = graph, reference
         self.centres, self.typicality = centres, typicality
         self.register_buffer("threshold", threshold)
 
@@ -75,7 +75,9 @@ class PublishedModel(nn.Module):
 
     def embed(self, z: Tensor, joined: Joined) -> Tensor:
         """G, or Z itself where clusters are made without the graph autoencoder."""
-        if self.graph is None:
+        if self.graph_autoencoder is None:
             return z
-        h = self.graph.hide(joined.sum((z > self.threshold).float(), self.reference.features))
-        return self.graph.embed(joined.sum(h, self.reference.hidden))
+        h = self.graph_autoencoder.hide(
+            joined.sum((z > self.threshold).float(), self.reference.features)
+        )
+        return self.graph_autoencoder.embed(joined.sum(h, self.reference.hidden))
