@@ -6,6 +6,7 @@ keeps the protocol below. Those that come with CellZoo are the folders of `conve
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -148,6 +149,15 @@ class TrainableRecipe(Protocol):
 
     def train(self, request: TrainRequest, watch: TrainWatch) -> TrainReport:
         """Write a complete model folder."""
+
+
+def setting_of(entry: str) -> tuple[str, Any]:
+    """Name and value of `NAME=VALUE`, with the value as TOML has it, else as a word."""
+    name, _, text = entry.partition("=")
+    try:
+        return name.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), text
 
 
 def recipe_names() -> list[str]:

@@ -43,6 +43,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "info": ("zoo.cli.info:info", "Show a model's card."),
     },
     "Contribute": {
+        "evaluate": ("zoo.cli.evaluate:evaluate", "Measure a model on labelled data."),
         "test": ("zoo.cli.test:test", "Compare a model's answers with its stored ones."),
         "registry": ("zoo.cli.registry:registry", "Make registry.json from cards/."),
     },

@@ -19,20 +19,14 @@ if TYPE_CHECKING:
     from zoo.session import Device
 
 
-def _setting(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Any:
-    """`NAME=VALUE` with the value as TOML has it, or as a word."""
-    import tomllib
+def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Any:
+    """`NAME=VALUE`, any number of them."""
+    from zoo.recipes import setting_of
 
-    settings = {}
     for entry in values:
-        name, equals, text = entry.partition("=")
-        if not equals or not name:
+        if not entry.partition("=")[0] or "=" not in entry:
             raise click.BadParameter(f"{entry!r} is not NAME=VALUE", ctx, parameter)
-        try:
-            settings[name.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            settings[name.strip()] = text
-    return settings
+    return dict(setting_of(entry) for entry in values)
 
 
 @click.command()
@@ -66,7 +60,7 @@ def _setting(ctx: click.Context, parameter: click.Parameter, values: tuple[str, 
     help="Also measure a neighbouring setting of each main hyper-parameter.",
 )  # fmt: skip
 @click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", callback=_setting,
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", callback=_settings,
     help="A hyper-parameter of the recipe; repeatable.",
 )  # fmt: skip
 @click.option(
@@ -186,8 +180,9 @@ def _print(report: TrainReport) -> None:
     )  # fmt: skip
     took_up = " (an interrupted training was taken up)" if report.resumed else ""
     click.echo(f"Trained in {report.seconds:.0f} s{took_up}.")
-    click.echo(f"Wrote {printing.plain(str(report.folder))}")
     folder = printing.plain(str(report.folder))
+    click.echo(f"Wrote {folder}")
+    folder = folder if "/" in folder else f"./{folder}"  # a bare word is a published model's name
     click.echo(f"Next: 'zoo test {folder}', 'zoo run {folder} FILE', and read its card.")
 
 

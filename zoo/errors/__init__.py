@@ -63,6 +63,7 @@ from zoo.errors.data import (
     WrongValueKind,
 )
 from zoo.errors.evaluation import (
+    ClaimedRow,
     InvalidOrthologs,
     InvalidStudy,
     NoKnownLabels,
@@ -115,6 +116,7 @@ __all__ = [
     "CacheDamaged",
     "CacheUnwritable",
     "CheckFailed",
+    "ClaimedRow",
     "CoincidentSpots",
     "ConflictingOptions",
     "CoordinatesNotFinite",

@@ -22,7 +22,7 @@ class OtherDataFile(IntegrityError):
         super().__init__(
             f"{path!r} is another file than the one that was named: sha256 {actual[:12]}… where "
             f"{expected[:12]}… is expected.",
-            "Get the file with that digest, or leave sha256 out of the study file to measure on "
+            "Get the file with that digest, or take sha256 out of the plan or study file to use "
             "this one.",
         )
 
@@ -101,6 +101,25 @@ class InvalidStudy(UsageError):
         super().__init__(
             f"The study file {path!r} cannot be used: {detail}.",
             "docs/evaluate.md shows a whole one: a table [[evaluation]] for each data set.",
+        )
+
+
+class ClaimedRow(UsageError):
+    """A card's claim quotes a number, and the new measurement of that row is another."""
+
+    example = {
+        "row": "kang-ctrl.model.accuracy",
+        "claim": "Control PBMC of another study: accuracy 0.78",
+        "old": 0.784,
+        "new": 0.651,
+    }
+
+    def __init__(self, row: str, claim: str, old: float, new: float) -> None:
+        self.row, self.claim, self.old, self.new = row, claim, old, new
+        super().__init__(
+            f"The card says {claim!r} by the row {row!r}, which was {old:g} and is {new:g} now.",
+            "Measure under another name with --key to have both, or make the card anew with 'zoo "
+            "train'.",
         )
 
 

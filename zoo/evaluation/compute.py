@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,80 +16,113 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.card import Compute
+from zoo.errors import MissingExtra
+from zoo.session import Session
 
-BATCH = 256  # as the runner takes them
+BATCH = 256
+"""Cells of a batch to measure with, as the runner takes them."""
 _REPEATS = 20
+_SECONDS = 10.0
 _PER_CELL = ("counts", "total_counts")
 
-Arrays = Mapping[str, npt.NDArray[Any]]
-
-# In a process of its own: the peak of this one holds torch and the training data.
-_MEASURE = """
-import json, resource, sys, time
-import zoo
-import numpy as np, onnxruntime
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = options.inter_op_num_threads = 1
-graph = open(sys.argv[1], "rb").read()
-session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-names = {node.name for node in session.get_inputs()}
-feed = {name: array for name, array in np.load(sys.argv[2]).items() if name in names}
-session.run(None, feed)
-seconds = []
-for _ in range(int(sys.argv[3])):
-    start = time.perf_counter()
-    session.run(None, feed)
-    seconds.append(time.perf_counter() - start)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps([float(np.median(seconds)), peak, onnxruntime.__version__]))
+# A process of its own, since the peak of this one tells of everything that it ever did. Linux keeps
+# the parent's peak in the child's ru_maxrss, but VmHWM is the child's own.
+_PEAK = """
+import re, resource, sys
+import numpy as np
+from zoo.session import Session
+session = Session.of_draft(open(sys.argv[1], "rb").read())
+session.run(dict(np.load(sys.argv[2])), session.outputs)
+try:
+    kilobytes = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
+except OSError:
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kilobytes /= 1024 if sys.platform == "darwin" else 1
+print(kilobytes / 1024)
 """
 
 
-def measure(graph: Path, feed: Arrays) -> Compute:
+def measure(
+    graph: Path | bytes, inputs: Mapping[str, npt.NDArray[Any]], *, known: int | None = None
+) -> Compute:
     """Run a graph on one thread of this machine.
 
     Parameters
     ----------
     graph
-        The `model.onnx`.
-    feed
-        Its inputs, by name: real cells, repeated to a batch; a spatial model takes its slide as it
-        is.
+        `model.onnx`, or its bytes.
+    inputs
+        Real cells: `counts` [cells, genes] and whatever else the graph takes, such as
+        `gene_present`, `total_counts`, `edge_index`; inputs that it does not take are ignored.
+        Cells are repeated to a batch of `BATCH`; a slide is taken as it is.
+    known
+        The number of parameters where a card tells it already.
+
+    Raises
+    ------
+    MissingExtra
+        If the number of parameters is not known and onnx, which counts them, is not installed.
 
     """
-    whole = feed if "edge_index" in feed else _batch(feed)
-    with tempfile.TemporaryDirectory(prefix="zoo-compute-") as folder:
-        inputs = Path(folder, "feed.npz")
-        np.savez(inputs, **whole)  # type: ignore[arg-type]
-        command = [sys.executable, "-c", _MEASURE, str(graph), str(inputs), str(_REPEATS)]
-        told = subprocess.run(
-            command, check=True, capture_output=True, text=True, env=_environment()
-        )
-    seconds, peak, runtime = json.loads(told.stdout.splitlines()[-1])
-    cells = len(whole["counts"])
+    content = graph if isinstance(graph, bytes) else graph.read_bytes()
+    session = Session.of_draft(content)
+    feed = {name: array for name, array in inputs.items() if name in session.inputs}
     taken = "one slide" if "edge_index" in feed else "batch"
+    if "edge_index" not in feed:
+        rows = np.resize(np.arange(len(feed["counts"])), BATCH)
+        feed |= {name: feed[name][rows] for name in _PER_CELL if name in feed}
+    cells = len(feed["counts"])
     return Compute(
         machine=f"{os.cpu_count()}-core {platform.machine()} CPU, one thread, {taken} of {cells}",
-        runtime=f"onnxruntime {runtime}",
-        cells_per_second=round(cells / max(float(seconds), 1e-9)),
-        peak_memory_mb=round(float(peak), 1),
-        parameters=parameters(graph),
-        model_bytes=graph.stat().st_size,
+        runtime=session.runtime,
+        cells_per_second=max(1, round(cells / _median_seconds(session, feed))),
+        peak_memory_mb=round(_peak_memory(content, feed), 1),
+        parameters=max(1, parameters(content) if known is None else known),
+        model_bytes=len(content),
     )
 
 
-def _batch(feed: Arrays) -> Arrays:
-    """The inputs with their cells repeated to `BATCH`."""
-    rows = np.resize(np.arange(len(feed["counts"])), BATCH)
-    return {name: array[rows] if name in _PER_CELL else array for name, array in feed.items()}
+def parameters(graph: bytes) -> int:
+    """Numbers stored in the graph, tables of the calibration included.
+
+    Raises
+    ------
+    MissingExtra
+
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtra("convert", "count the parameters of a graph") from error
+    loaded = onnx.load_model_from_string(graph)
+    return sum(int(np.prod(tensor.dims)) for tensor in loaded.graph.initializer)
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+def _median_seconds(session: Session, feed: dict[str, npt.NDArray[Any]]) -> float:
+    """Seconds of one batch; less often repeated where a batch takes long."""
+    session.run(feed, session.outputs)
+    seconds: list[float] = []
+    while len(seconds) < _REPEATS and sum(seconds) < _SECONDS:
+        start = time.perf_counter()
+        session.run(feed, session.outputs)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
 
 
-def parameters(graph: Path) -> int:
-    """Numbers stored in the graph, tables of the calibration included."""
-    import onnx
-
-    return sum(int(np.prod(tensor.dims)) for tensor in onnx.load(graph).graph.initializer)
+def _peak_memory(graph: bytes, feed: dict[str, npt.NDArray[Any]]) -> float:
+    """Megabytes that a process needs to load the graph and run one batch, Python included."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, batch = Path(folder) / "model.onnx", Path(folder) / "batch.npz"
+        model.write_bytes(graph)
+        np.savez(batch, **feed)  # type: ignore[arg-type]
+        command = [sys.executable, "-c", _PEAK, str(model), str(batch)]
+        # The package may be importable only by this process's path.
+        path = os.pathsep.join([entry for entry in sys.path if entry])
+        done = subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    return float(done.stdout)

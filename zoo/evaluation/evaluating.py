@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from zoo.card import ValueKind
 from zoo.digest import sha256_of_file
+from zoo.evaluation.batches import Arrays, batches
 from zoo.evaluation.cells import LabelledCells
+from zoo.evaluation.compute import BATCH
 from zoo.evaluation.conditions import measure_conditions
 from zoo.evaluation.data_set import EvaluationData
 from zoo.evaluation.loading import read_cells
@@ -32,12 +34,15 @@ class EvaluatedData:
         Of the file; None for a folder.
     cells
         Number of cells that were measured on.
+    batch
+        Inputs of the first batch, to measure the use of resources with.
 
     """
 
     data: EvaluationData
     sha256: str | None
     cells: int
+    batch: Arrays = field(repr=False)
 
 
 def evaluate(
@@ -79,10 +84,17 @@ def evaluate(
             setting = setting_of(data, name, cells)
             measure(subject, cells, setting, into, baselines, inside=inside)
             measure_conditions(subject, cells, setting, data.conditions, into, baselines)
-        path = data.path(folder)
-        digest = sha256_of_file(path) if path.is_file() else None
-        done.append(EvaluatedData(data, digest, sum(len(cells) for _, cells in parts)))
+        done.append(_evaluated(subject, data, folder, [cells for _, cells in parts]))
     return done
+
+
+def _evaluated(
+    subject: Subject, data: EvaluationData, folder: Path, parts: Sequence[LabelledCells]
+) -> EvaluatedData:
+    path = data.path(folder)
+    digest = data.sha256 or (sha256_of_file(path) if path.is_file() else None)
+    first = next(batches(parts[0].placed, subject.graph_recipe, cells=BATCH))
+    return EvaluatedData(data, digest, sum(len(cells) for cells in parts), first.inputs)
 
 
 def setting_of(data: EvaluationData, part: str | None, cells: LabelledCells) -> Setting:

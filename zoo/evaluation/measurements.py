@@ -77,6 +77,14 @@ class Measurements:
         self.rows.append(setting.row(metric, measure, self.seed))
 
 
+def on_card(row: Row) -> bool:
+    """Whether a row stands on the card itself; `measurements.json` holds all.
+
+    Recalls of single labels would make a card too long to read.
+    """
+    return ":" not in row.metric
+
+
 def row_id(key: str, method: str, metric: str) -> str:
     """`kang-control.model.accuracy`, or of one group of it `kang:donor-1.model.accuracy`."""
     keys = ":".join(row_key(part) for part in key.split(":"))
