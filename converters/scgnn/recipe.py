@@ -23,8 +23,8 @@ PAPER = Paper(
 )
 
 GENE_COVERAGE = 0.2
-"""Smallest accepted coverage: below it, on held-out cells of scgnn-pbmc, neighbours in the embedding
-share their labels much more rarely (rows `pbmc3k-test-removed-…` of its card)."""
+"""Smallest accepted coverage: below it neighbours in the embedding share their labels much more
+rarely (rows `pbmc3k-test-removed-…` of scgnn-pbmc's card)."""
 MIN_COUNTS = 50
 """Panel counts below which a cell is `out`; with so few, nearly every cell is unusual anyway."""
 
