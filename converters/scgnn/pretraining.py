@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from converters.fit_run import FitRun
-from converters.scgnn.masking import MaskedCells, hide
+from converters.scgnn.masking import MaskedCells, hide, thin
 from converters.scgnn.network import FeatureAutoencoder, GraphAutoencoder, LogNormalization
 from converters.scgnn.reference import FrozenReference
 from converters.scgnn.reference_graph import ReferenceGraph
@@ -112,10 +112,15 @@ class _Training:
         order = torch.randperm(len(self.counts), generator=self.run.generator)
         for rows in order.split(self.settings.batch):
             counts = self.counts[rows]
-            hidden = hide(counts, self.settings.masked_share, self.run.generator)
-            imputation, other = losses(MaskedCells(counts, self.normalization, hidden), rows)
+            imputation, other = losses(self._masked(counts), rows)
             optimizer.zero_grad()
             (imputation + other).backward()
             optimizer.step()
             found.append(imputation.item())
         return sum(found) / len(found)
+
+    def _masked(self, counts: Tensor) -> MaskedCells:
+        settings, generator = self.settings, self.run.generator
+        thinned = thin(counts, settings.thinned_share, settings.thinned_to, generator)
+        hidden = hide(thinned, settings.masked_share, generator)
+        return MaskedCells(counts, self.normalization, hidden, thinned=thinned)

@@ -55,6 +55,10 @@ class ReferenceSettings(Settings):
     """Share of a training cell's nonzero counts that is hidden and asked back."""
     masked_weight: float = 10.0
     """Weight of a hidden entry in the loss, where every other entry has 1."""
+    thinned_share: float = 0.8
+    """Share of the training cells of which fewer molecules are shown than were counted."""
+    thinned_to: float = 0.1
+    """Smallest share of a thinned cell's molecules that is shown."""
     link_weight: float = 0.1
     """Weight of the graph autoencoder's own loss."""
     learning_rate: float = 1e-3
@@ -215,6 +219,7 @@ class ScgnnReference(_Scgnn):
             "hidden=64": settings.changed(hidden=64),
             "masked_share=0.3": settings.changed(masked_share=0.3),
             "masked_weight=1": settings.changed(masked_weight=1.0),
+            "thinned_share=0": settings.changed(thinned_share=0.0),
             "link_weight=0": settings.changed(link_weight=0.0),
         }
 

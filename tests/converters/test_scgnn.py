@@ -18,7 +18,7 @@ from converters.scgnn.cell_graph import (  # noqa: E402
     normalized,
     pruned_graph,
 )
-from converters.scgnn.masking import MaskedCells, hide  # noqa: E402
+from converters.scgnn.masking import MaskedCells, hide, thin  # noqa: E402
 from converters.scgnn.network import Level, LogNormalization, link_loss  # noqa: E402
 from converters.scgnn.recipe import (  # noqa: E402
     PublishedSettings,
@@ -186,6 +186,18 @@ def test_only_nonzero_counts_are_hidden_and_asked_back():
     assert (cells.shown[hidden] == 0).all()
     assert (cells.target[hidden] > 0).all()
     assert cells.loss(cells.target, 10).item() == 0
+
+
+def test_thinned_cells_lose_molecules_and_gain_none():
+    counts = counts_of(200, 3) * 10
+    thinned = thin(counts, 0.5, 0.1, torch.Generator().manual_seed(0))
+    assert (thinned <= counts).all()
+    share = thinned.sum(dim=1) / counts.sum(dim=1)
+    assert 0.4 < (share == 1).float().mean() < 0.6
+    assert share.min() > 0.05
+    assert share.min() < 0.2
+    untouched = thin(counts, 0.0, 0.1, torch.Generator().manual_seed(0))
+    assert torch.equal(untouched, counts)
 
 
 def test_hidden_entries_weigh_more():
