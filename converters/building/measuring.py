@@ -10,6 +10,7 @@ import numpy as np
 
 from converters.building.fits import Fit, Fitting
 from converters.building.order import Order
+from converters.building.other_graphs import measure_other_graphs
 from converters.building.parts import Division
 from converters.building.subject import FoldedBaselines
 from converters.training_cells import Int64, TrainingCells
@@ -68,6 +69,8 @@ class Measuring:
         if not condition and into.seed == self.order.seeds[0]:
             wanted = self.order.plan.data.conditions
             measure_conditions(subject, placed, setting, wanted, into, baselines)
+            graphs = self.order.recipe.other_graphs
+            measure_other_graphs(subject, placed, answers, setting, graphs, into)
         return answers, baselines
 
     def elsewhere(
@@ -101,7 +104,13 @@ class Measuring:
         columns = np.unique(np.concatenate([fit.columns for fit in fits]))
         own = [np.searchsorted(columns, fit.columns) for fit in fits]
         pooled = None if condition else FoldedBaselines.joined(learned, own)
-        answers = measure(subject, self._all_folds(fits, division), setting, into, pooled)
+        everyone = self._all_folds(fits, division)
+        answers = measure(subject, everyone, setting, into, pooled)
+        if not condition and into.seed == self.order.seeds[0]:
+            wanted = self.order.plan.data.conditions
+            measure_conditions(subject, everyone, setting, wanted, into, pooled)
+            graphs = self.order.recipe.other_graphs
+            measure_other_graphs(subject, everyone, answers, setting, graphs, into)
         return answers, learned[0]
 
     def _all_folds(self, fits: Sequence[Fit], division: Division) -> LabelledCells:
