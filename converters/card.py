@@ -78,7 +78,12 @@ def source(
     )
 
 
-def code_digest(folder: Path) -> str:
-    """Sha256 over the names and contents of the Python and data files of a recipe's folder."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".py", ".tsv"))
+def code_digest(*folders: Path) -> str:
+    """Sha256 over the names and contents of the Python and data files of a recipe's folders."""
+    files = [
+        path
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".py", ".tsv")
+    ]
     return sha256_of(b"".join(path.name.encode() + b"\n" + path.read_bytes() for path in files))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -47,7 +49,7 @@ def to_onnx(
         "edge_weight": {0: edges},
     }
     shapes = {key: free.get(key) for key in inputs}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quiet_exporter():
         warnings.simplefilter("ignore")  # torch's exporter warns about its own future
         program = torch.onnx.export(
             module.eval(),
@@ -69,6 +71,18 @@ def to_onnx(
         "cellzoo_genes_sha256": sha256_of(genes_table),
     }
     return finished(buffer.getvalue(), metadata)
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Without the exporter's notes on packages that it would use if they were there."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def finished(graph: bytes, metadata: Mapping[str, str]) -> bytes:

@@ -31,10 +31,14 @@ ALSO_A_GROUP = frozenset(
 
 
 def labels_table(labels: Sequence[str], label_ids: Sequence[str]) -> bytes:
-    """Content of `labels.tsv`: label, Cell Ontology id, ancestors from the most specific up."""
+    """Content of `labels.tsv`: label, Cell Ontology id, ancestors from the most specific up.
+
+    A label that is no cell type has an empty id and no ancestors.
+    """
     lines = ["label\tlabel_id\tancestors"]
     for label, label_id in zip(labels, label_ids, strict=True):
-        entries = ";".join(f"{term}|{name(term)}" for term in groups_above(label_id))
+        above = groups_above(label_id) if label_id else []
+        entries = ";".join(f"{term}|{name(term)}" for term in above)
         lines.append(f"{label}\t{label_id}\t{entries}")
     return ("\n".join(lines) + "\n").encode("utf-8")
 

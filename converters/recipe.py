@@ -9,7 +9,11 @@ kind. Its module imports torch only inside `fit`.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import inspect
+import itertools
+import textwrap
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +25,7 @@ import numpy.typing as npt
 from converters.training_cells import TrainingCells
 from zoo.card import Calibration, GraphRecipe, Modality, Output, Paper, Task, Thresholds, ValueKind
 from zoo.errors import UnknownSetting
-from zoo.recipes import TrainReport, TrainRequest, TrainWatch
+from zoo.recipes import DescribedSetting, TrainReport, TrainRequest, TrainWatch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,9 +69,32 @@ class Settings:
             for name, value in dataclasses.asdict(self).items()
         }
 
+    @classmethod
+    def describe(cls) -> list[DescribedSetting]:
+        """Every hyper-parameter with its default and what stands below it in the source."""
+        meanings: dict[str, str] = {}
+        for kind in reversed(cls.__mro__):
+            if dataclasses.is_dataclass(kind):
+                meanings |= _texts_below_fields(kind)
+        defaults = cls().as_json()
+        return [DescribedSetting(name, defaults[name], meanings.get(name, "")) for name in defaults]
+
     def changed(self, **changes: Any) -> Self:
         """The same with some values changed."""
         return dataclasses.replace(self, **changes)
+
+
+def _texts_below_fields(kind: type) -> dict[str, str]:
+    """The string below each field of a class, as editors and documentation tools read it."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(tree, ast.ClassDef), "a class's source is a class"
+    texts = {}
+    for field_, text in itertools.pairwise(tree.body):
+        is_field = isinstance(field_, ast.AnnAssign) and isinstance(field_.target, ast.Name)
+        is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if is_field and is_text:
+            texts[field_.target.id] = " ".join(str(text.value.value).split())  # type: ignore
+    return texts
 
 
 def _converted(recipe: str, name: str, value: Any, default: Any) -> Any:
@@ -156,6 +183,8 @@ class Recipe(ABC):
     needs: ClassVar[frozenset[Need]] = frozenset()
     graph_recipe: ClassVar[GraphRecipe | None] = None
     minimum_cells: ClassVar[int] = 50
+    holds_out: ClassVar[bool] = True
+    """Whether cells are held out; a fit of one file's own cells is measured on them and says so."""
     intended: ClassVar[Sequence[str]] = ()
     """Sentences for the scope of a card that says nothing else."""
     out_of_scope: ClassVar[Sequence[str]] = ()
@@ -184,6 +213,10 @@ class Recipe(ABC):
     def neighbours(self, settings: Any) -> Mapping[str, Settings]:
         """One neighbouring setting of each main hyper-parameter, by a name such as `hidden=32`."""
         return {}
+
+    def describe(self) -> list[DescribedSetting]:
+        """The hyper-parameters with their defaults and meanings."""
+        return self.settings.describe()
 
     def train(self, request: TrainRequest, watch: TrainWatch) -> TrainReport:
         """Write a complete model folder."""

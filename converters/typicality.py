@@ -38,5 +38,6 @@ class Typicality(nn.Module):
     def forward(self, distance: Tensor) -> tuple[Tensor, Tensor]:
         """`ood_z` and `ood_p` [cells] of distances [cells]."""
         logs = torch.log(distance.clamp(min=1e-12))
-        above = (self.table >= logs[:, None]).float().sum(dim=1)
+        # A cell that is itself in the table must not hang on the last bit of its distance.
+        above = (self.table >= logs[:, None] - 1e-5).float().sum(dim=1)
         return (logs - self.mean) / self.sd, (above + 1) / (len(self.table) + 1)

@@ -30,16 +30,23 @@ def variable_genes(
 
 
 def marker_genes(
-    counts: sparse.csr_matrix, labels: Int64, *, per_class: int, candidates: npt.NDArray[np.bool_]
+    counts: sparse.csr_matrix,
+    labels: Int64,
+    *,
+    per_class: int,
+    candidates: npt.NDArray[np.bool_],
+    classes: Int64 | None = None,
 ) -> Int64:
     """Columns of the candidates that stand out in each class, by Welch's t of the log values.
+
+    `classes` are those that get markers: by default, all.
 
     Variance alone misses the markers of rare classes: FCER1A, CD1C and CLEC10A of dendritic cells
     vary less than thousands of noisy genes.
     """
     logs = _log_normalized(counts)
-    chosen: list[Int64] = []
-    for label in np.unique(labels):
+    chosen: list[Int64] = [np.zeros(0, dtype=np.int64)]
+    for label in np.unique(labels) if classes is None else classes:
         inside, outside = labels == label, labels != label
         mean, variance = _moments(logs[inside])
         other_mean, other_variance = _moments(logs[outside])
@@ -77,12 +84,21 @@ def excluded_genes(
     return np.array([name in names or name.startswith(prefixes) for name in symbols.tolist()])
 
 
-def genes_table(symbols: Strings, gene_ids: Strings, weight: Float32) -> bytes:
-    """Content of `genes.tsv`: symbol, unversioned Ensembl id, share of the model."""
-    lines = ["symbol\tensembl_id\tweight"]
-    for symbol, gene_id, share in zip(symbols, gene_ids, weight, strict=True):
-        lines.append(f"{symbol}\t{str(gene_id).partition('.')[0]}\t{share:.6g}")
+def genes_table(
+    symbols: Strings, gene_ids: Strings | None, weight: Float32, *, kind: str = "symbol"
+) -> bytes:
+    """Content of `genes.tsv`: name (of one id kind), unversioned Ensembl id, share of the model."""
+    header = [kind, "weight"] if gene_ids is None else [kind, "ensembl_id", "weight"]
+    lines = ["\t".join(header)]
+    ids = [[]] * len(symbols) if gene_ids is None else [[unversioned(g)] for g in gene_ids]
+    for symbol, listed, share in zip(symbols, ids, weight, strict=True):
+        lines.append("\t".join([str(symbol), *listed, f"{share:.6g}"]))
     return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def unversioned(gene_id: str) -> str:
+    """An Ensembl id without what follows its dot."""
+    return str(gene_id).partition(".")[0]
 
 
 def place(cells: Cells, vocabulary: GeneVocabulary) -> Placed:

@@ -327,3 +327,17 @@ def test_no_command_catches_exceptions() -> None:
     for path in sorted(folder.glob("*.py")):
         if path.name not in {"__init__.py", "output.py"}:
             assert "try:" not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_a_folder_here_is_pointed_at_and_never_taken_unasked(
+    run_zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_model(tmp_path / "homemade")
+    monkeypatch.chdir(tmp_path)
+    told = run_zoo("info", "homemade")
+    assert told.code == 4
+    assert told.err == (
+        "Error: No model is called 'homemade'.\nFor the model folder of that name that is here, "
+        "say './homemade'. 'zoo list' shows all models.\n"
+    )
+    assert run_zoo("info", "./homemade").code == 0

@@ -132,7 +132,7 @@ def test_genes_that_cannot_be_given(source):
 def test_only_counts(tmp_path):
     adata = training_adata()
     adata.X = sp.csr_matrix(np.log1p(adata.X.toarray() / adata.X.sum(1) * 1e4))
-    with pytest.raises(NotCounts, match="Training takes counts"):
+    with pytest.raises(NotCounts, match="This training takes counts"):
         list(Loader(adata))
 
 

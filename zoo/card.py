@@ -229,6 +229,10 @@ class Training(CardModel):
     code: Line
     """Python module that trains it."""
     code_sha256: Sha256
+    recipe: Line | None = None
+    """Name of the recipe, for `zoo train RECIPE --like NAME`."""
+    data_plan: dict[str, Any] = {}
+    """How the recipe read its training file: columns, label mapping, split."""
     seed: int
     hyper_parameters: dict[str, Any]
     wall_seconds: Annotated[float, Field(ge=0)]

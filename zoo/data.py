@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,9 @@ class Loader:
         The part of obs['split'] to give; None for all cells.
     buffer_cells
         Cells to hold for shuffling.
+    value_kind
+        What the file must hold: `counts`, or `intensity` (mass cytometry), which is then taken as
+        declared where the values alone could be anything.
 
     Raises
     ------
@@ -126,8 +129,9 @@ class Loader:
         seed: int = 0,
         buffer_cells: int = 8192,
         drop_last: bool = False,
+        value_kind: Literal["counts", "intensity"] = "counts",
     ) -> None:
-        self.source, self.split = source, split
+        self.source, self.split, self.value_kind = source, split, value_kind
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.buffer_cells, self.drop_last = buffer_cells, drop_last
         self._wanted, self._columns = genes, (label, batch)
@@ -193,7 +197,7 @@ class Loader:
     def _watch(self, dataset: Dataset, facts: _Facts, block: Block) -> None:
         ensure_finite(block, dataset.path, facts.source)
         if not is_consistent(block, facts.evidence):
-            raise MixedValueKinds(dataset.path, facts.source, block.start, "counts")
+            raise MixedValueKinds(dataset.path, facts.source, block.start, self.value_kind)
 
     def _opened(self) -> AbstractContextManager[Dataset]:
         source: Any = self.source
@@ -202,12 +206,13 @@ class Loader:
     @cached_property
     def _facts(self) -> _Facts:
         with self._opened() as dataset:
-            examination = examine(dataset, unique_cells=False)
+            declared = None if self.value_kind == "counts" else self.value_kind
+            examination = examine(dataset, value_kind=declared, unique_cells=False)
             source, evidence = examination.source, examination.evidence
-            if evidence is None or evidence.value_kind != "counts":
+            if evidence is None or evidence.value_kind != self.value_kind:
                 kind = evidence.value_kind if evidence else None
                 why = evidence.sentence() if evidence else "neither integers nor a log of them"
-                raise NotCounts(dataset.path, source, str(kind or "other"), why)
+                raise NotCounts(dataset.path, source, str(kind or "other"), why, self.value_kind)
             genes = GeneAxis.of(dataset.path, examination.columns, self._wanted)
             label, batch = (categories(dataset, c) if c else None for c in self._columns)
             chosen = _chosen(dataset, self.split)

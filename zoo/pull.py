@@ -26,6 +26,7 @@ from zoo.errors import (
     InvalidManifest,
     InvalidModelFile,
     NotCached,
+    UnknownModel,
 )
 from zoo.hubs import Hub, hub_for
 from zoo.hubs.arrival import Arriving, published_manifest, verified
@@ -171,7 +172,13 @@ def locate(reference: str, settings: Settings, registry: Registry | None = None)
     if (shelved := find(reference, settings.models)) is not None:
         return shelved
     known = embedded_registry() if registry is None else registry
-    return catalog(known, settings.models).resolve(reference)
+    try:
+        return catalog(known, settings.models).resolve(reference)
+    except UnknownModel as error:
+        if not (Path(reference) / FILE_NAME).is_file():
+            raise
+        # Never taken unasked: the same word must mean the same model in every folder.
+        raise UnknownModel(error.name, error.near, is_folder=True) from error
 
 
 def is_path(reference: str) -> bool:

@@ -6,6 +6,7 @@ keeps the protocol below. Those that come with CellZoo are the folders of `conve
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -40,7 +41,8 @@ class TrainRequest:
         Measure by leaving out each group of `split` in turn, and fit the model that is written to
         all cells.
     seeds
-        The model of the first one is written; the others give the spread on its card.
+        The model of the first one is written; the others give the spread on its card. By default
+        those of the plan or the card, else 0.
     neighbours
         Also measure one neighbouring setting of each main hyper-parameter.
     epochs, settings
@@ -62,7 +64,7 @@ class TrainRequest:
     split: str | None = None
     leave_one_out: bool = False
     slide_key: str | None = None
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = ()
     neighbours: bool = False
     epochs: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -113,6 +115,24 @@ class TrainReport:
     resumed: bool = False
 
 
+@dataclass(frozen=True)
+class DescribedSetting:
+    """A hyper-parameter of a recipe.
+
+    Attributes
+    ----------
+    default
+        Plain data.
+    meaning
+        One or two sentences.
+
+    """
+
+    name: str
+    default: Any
+    meaning: str
+
+
 class TrainableRecipe(Protocol):
     """A way to make a model."""
 
@@ -124,8 +144,20 @@ class TrainableRecipe(Protocol):
     def summary(self) -> str:
         """One line."""
 
+    def describe(self) -> list[DescribedSetting]:
+        """Its hyper-parameters."""
+
     def train(self, request: TrainRequest, watch: TrainWatch) -> TrainReport:
         """Write a complete model folder."""
+
+
+def setting_of(entry: str) -> tuple[str, Any]:
+    """Name and value of `NAME=VALUE`, with the value as TOML has it, else as a word."""
+    name, _, text = entry.partition("=")
+    try:
+        return name.strip(), tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), text
 
 
 def recipe_names() -> list[str]:

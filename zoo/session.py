@@ -78,9 +78,7 @@ class Session:
         """
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
+        options = _options(onnxruntime, threads)
         providers = _providers(onnxruntime, device, on_notice)
         try:
             session = onnxruntime.InferenceSession(graph, options, providers=providers)
@@ -98,6 +96,22 @@ class Session:
             runtime=f"onnxruntime {onnxruntime.__version__}",
             _session=session,
         )
+
+    @classmethod
+    def of_draft(cls, graph: bytes, *, threads: int = 1) -> Session:
+        """Load the graph of a model that has no card yet, on the CPU."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(
+            graph, _options(onnxruntime, threads), providers=["CPUExecutionProvider"]
+        )
+        inputs = frozenset(node.name for node in session.get_inputs())
+        return cls(inputs, "cpu", f"onnxruntime {onnxruntime.__version__}", session)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        return tuple(node.name for node in self._session.get_outputs())
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]], outputs: tuple[str, ...]) -> Arrays:
         """The named outputs for one batch; inputs that the graph does not take are left out."""
@@ -119,6 +133,13 @@ def _cgroup_quota() -> int | None:
         return None if limit == "max" else max(1, round(int(limit) / int(period)))
     except (OSError, ValueError):
         return None
+
+
+def _options(runtime: Any, threads: int) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    return options
 
 
 def _providers(runtime: Any, device: Device, on_notice: Callable[[str], None]) -> list[str]:

@@ -7,29 +7,28 @@ top level sees them as they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from converters.augment import panel_of_coverage, panel_order
+from converters.celltype.chemistry import gene_salience, random_gains
 from converters.celltype.confidence import (
     Confidence,
     Tables,
     log_distance,
     log_odds_against,
 )
-from converters.celltype.network import CellTypeNetwork
-from converters.celltype.recipe import Recipe
-from converters.celltype.train import gene_salience, random_gains
+from converters.celltype.confidence_settings import ConfidenceSettings
+from converters.celltype.labelled_counts import LabelledCounts
 
+FAR_AWAY = 1e4
 
-@dataclass(frozen=True)
-class LabelledCounts:
-    """float32 counts [cells, genes] and int64 labels [cells]."""
-
-    counts: Tensor
-    labels: Tensor
+Look = Callable[[LabelledCounts, Tensor], tuple[Tensor, Tensor]]
+"""Cells and the presence of genes [genes] to logits [cells, classes] and embedding."""
 
 
 @dataclass(frozen=True)
@@ -43,50 +42,57 @@ class Seen:
 
 
 def calibrate(
-    network: CellTypeNetwork,
+    look: Look,
+    weight: Tensor,
     training: LabelledCounts,
     held_out: LabelledCounts,
     *,
-    recipe: Recipe,
+    settings: ConfidenceSettings,
     seed: int,
+    independent: bool = False,
 ) -> Confidence:
     """Measure the tables of every coverage level.
 
     Parameters
     ----------
-    network
+    look
         A trained network.
+    weight
+        float32 [genes]: share of the model that each gene carries.
     training
         Its training cells: class centres and covariance come from them.
     held_out
         Calibration cells: temperature, scores and distances come from them.
-    recipe
+    settings
         Levels, repeats, table sizes.
     seed
         Seed of the gene lists.
+    independent
+        Whether each class has a probability of its own instead of a share of one.
 
     """
     generator = torch.Generator().manual_seed(1000 + seed)
-    weight = network.gene_weight(training.counts, training.labels)
-    salience = gene_salience(training.counts, recipe)
+    salience = gene_salience(training.counts)
     levels = []
-    for coverage in recipe.coverage_levels:
-        eyes = Eyes(network, weight, salience, coverage, recipe, generator)
-        levels.append(calibrate_level(eyes.see(training), eyes.see(held_out), recipe))
+    for coverage in settings.coverage_levels:
+        eyes = Eyes(look, weight, salience, coverage, settings, generator)
+        levels.append(
+            calibrate_level(eyes.see(training), eyes.see(held_out), settings, independent)
+        )
     stacked = {name: torch.stack([level[name] for level in levels]) for name in levels[0]}
-    tables = Tables(levels=torch.tensor(recipe.coverage_levels), **stacked)
-    return Confidence(tables, weight, recipe.alpha)
+    tables = Tables(levels=torch.tensor(settings.coverage_levels), **stacked)
+    return Confidence(tables, weight, settings.alpha, independent=independent)
 
 
 @dataclass(frozen=True)
 class Eyes:
     """A network looking at cells through random gene lists of one coverage."""
 
-    network: CellTypeNetwork
+    look: Look
     weight: Tensor
     salience: Tensor
     coverage: float
-    recipe: Recipe
+    settings: ConfidenceSettings
     generator: torch.Generator
 
     @torch.no_grad()
@@ -94,36 +100,39 @@ class Eyes:
         """Each cell once at full coverage, else in every repeat, in chunks with a list each."""
         if self.coverage >= 1:
             present = torch.ones(len(self.weight))
-            return Seen(*self.network(cells.counts, present), cells.labels, 1)
+            return Seen(*self.look(cells, present), cells.labels, 1)
         logits, embeddings, labels = [], [], []
-        for _ in range(self.recipe.calibration_repeats):
+        for _ in range(self.settings.calibration_repeats):
             order = torch.randperm(len(cells.labels), generator=self.generator)
             for rows in order.split(64):
-                counts, present = self.through_a_list(cells.counts[rows])
-                logit, embedding = self.network(counts, present)
+                logit, embedding = self.look(*self.through_a_list(cells.rows(rows)))
                 logits.append(logit)
                 embeddings.append(embedding)
                 labels.append(cells.labels[rows])
-        repeats = self.recipe.calibration_repeats
+        repeats = self.settings.calibration_repeats
         return Seen(torch.cat(logits), torch.cat(embeddings), torch.cat(labels), repeats)
 
-    def through_a_list(self, counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Counts with random gains, and the presence of the genes of a random list."""
-        tilt = float(torch.rand(1, generator=self.generator)) * self.recipe.panel_tilt
+    def through_a_list(self, cells: LabelledCounts) -> tuple[LabelledCounts, Tensor]:
+        """Cells with random gains, and the presence of the genes of a random list."""
+        tilt = float(torch.rand(1, generator=self.generator)) * self.settings.panel_tilt
         order = panel_order(self.salience, tilt, self.generator)
-        gains = random_gains(len(self.weight), self.recipe, self.generator)
-        return counts * gains, panel_of_coverage(order, self.weight, self.coverage)
+        gains = random_gains(len(self.weight), self.settings, self.generator)
+        present = panel_of_coverage(order, self.weight, self.coverage)
+        return replace(cells, counts=cells.counts * gains), present
 
 
-def calibrate_level(training: Seen, held_out: Seen, recipe: Recipe) -> dict[str, Tensor]:
+def calibrate_level(
+    training: Seen, held_out: Seen, settings: ConfidenceSettings, independent: bool = False
+) -> dict[str, Tensor]:
     """The tables of one coverage level, by name."""
     classes = held_out.logits.shape[1]
-    geometry = class_geometry(training, classes, recipe.shrinkage)
+    geometry = class_geometry(training, classes, settings.shrinkage)
     distance = log_distance(held_out.embedding, *(part[None] for part in geometry))
-    distances, distance_count = padded_statistics(distance, recipe.table_size * 4)
+    shown = distance + settings.tie_margin
+    distances, distance_count = padded_statistics(shown, settings.table_size * 4)
     return {
-        "temperature": temperature(held_out.logits, held_out.labels),
-        **score_tables(held_out, classes, recipe),
+        "temperature": temperature(held_out.logits, held_out.labels, independent),
+        **score_tables(held_out, classes, settings),
         "centers": geometry[0],
         "whitening": geometry[1],
         "radius": geometry[2],
@@ -134,26 +143,30 @@ def calibrate_level(training: Seen, held_out: Seen, recipe: Recipe) -> dict[str,
     }
 
 
-def temperature(logits: Tensor, labels: Tensor) -> Tensor:
+def temperature(logits: Tensor, labels: Tensor, independent: bool = False) -> Tensor:
     """The temperature with the smallest cross entropy, on a fine grid."""
     grid = torch.exp(torch.linspace(-1.5, 1.5, 301))
-    losses = [torch.nn.functional.cross_entropy(logits / t, labels) for t in grid]
+    if independent:
+        truth = functional.one_hot(labels, logits.shape[1]).float()
+        losses = [functional.binary_cross_entropy_with_logits(logits / t, truth) for t in grid]
+    else:
+        losses = [functional.cross_entropy(logits / t, labels) for t in grid]
     return grid[torch.stack(losses).argmin()]
 
 
-def score_tables(held_out: Seen, classes: int, recipe: Recipe) -> dict[str, Tensor]:
+def score_tables(held_out: Seen, classes: int, settings: ConfidenceSettings) -> dict[str, Tensor]:
     """Sorted scores [classes, table] of each class's own cells, those of all cells, and counts.
 
     Classes with fewer than `own_scores_from` cells take the scores of all cells.
     """
     all_scores = log_odds_against(held_out.logits, torch.eye(classes) * 1e9)
-    own = all_scores.gather(1, held_out.labels[:, None]).squeeze(1)
-    few = pooled_classes(held_out.labels, classes, recipe, held_out.repeats)
+    own = all_scores.gather(1, held_out.labels[:, None]).squeeze(1) + settings.tie_margin
+    few = pooled_classes(held_out.labels, classes, settings.own_scores_from, held_out.repeats)
     rows = [
-        padded_statistics(own if k in few else own[held_out.labels == k], recipe.table_size)
+        padded_statistics(own if k in few else own[held_out.labels == k], settings.table_size)
         for k in range(classes)
     ]
-    pooled, pooled_count = padded_statistics(own, recipe.table_size * 2)
+    pooled, pooled_count = padded_statistics(own, settings.table_size * 2)
     return {
         "scores": torch.stack([row for row, _ in rows]),
         "score_counts": torch.stack([count for _, count in rows]),
@@ -162,10 +175,10 @@ def score_tables(held_out: Seen, classes: int, recipe: Recipe) -> dict[str, Tens
     }
 
 
-def pooled_classes(labels: Tensor, classes: int, recipe: Recipe, repeats: int = 1) -> list[int]:
+def pooled_classes(labels: Tensor, classes: int, own_from: int, repeats: int = 1) -> list[int]:
     """Classes with too few calibration cells for scores of their own."""
     size = torch.bincount(labels, minlength=classes) // repeats
-    return [k for k in range(classes) if size[k] < recipe.own_scores_from]
+    return [k for k in range(classes) if size[k] < own_from]
 
 
 def padded_statistics(values: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -186,9 +199,11 @@ def class_geometry(seen: Seen, classes: int, shrinkage: float) -> tuple[Tensor, 
     class towards the mean radius as if 20 average cells had been added to it.
     """
     e, labels = seen.embedding, seen.labels
-    one_hot = torch.nn.functional.one_hot(labels, classes).float()
+    one_hot = functional.one_hot(labels, classes).float()
     size = one_hot.sum(dim=0)
-    centers = (one_hot.T @ e) / size[:, None]
+    centers = (one_hot.T @ e) / size.clamp(min=1)[:, None]
+    # A class that only held-out cells have (a donor's own rare type) lies near nothing.
+    centers[size == 0] = FAR_AWAY
     residual = e - centers[labels]
     covariance = residual.T @ residual / (len(e) - classes)
     dims = e.shape[1]

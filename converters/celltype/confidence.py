@@ -3,7 +3,7 @@
 A file that lacks genes makes every embedding less certain, so each table exists once per coverage
 level, and the graph takes the level nearest (in the logarithm) to the weighted gene coverage.
 
-    prob         softmax(logits / T)
+    prob         softmax(logits / T), or sigmoid(logits / T) where classes are independent
     s_k          log odds against class k: logsumexp_{j≠k}(logits_j) − logits_k
     conformal_p  the larger of (1 + #{calibration cells of class k with a score ≥ s_k}) / (n_k + 1)
                  and the same over the calibration cells of all classes
@@ -20,6 +20,7 @@ The Mahalanobis distance follows Lee et al. 2018.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +28,49 @@ import torch
 from torch import Tensor, nn
 
 from converters.celltype.network import CellTypeNetwork
+from zoo.card import Output
 
-OUTPUTS = ("label", "prob", "conformal_p", "in_set", "ood_z", "ood_p", "embedding")
+OUTPUTS = (
+    Output(name="label", description="most probable class", unit="class index"),
+    Output(name="prob", description="calibrated probability of each class", unit="probability"),
+    Output(
+        name="conformal_p",
+        description="p-value of each class: high = typical of it, small = the class is rejected",
+        unit="p-value",
+    ),
+    Output(name="in_set", description="classes not rejected at alpha", unit="yes or no"),
+    Output(
+        name="ood_z",
+        description="log distance to the nearest class against calibration cells",
+        unit="standard deviations",
+    ),
+    Output(
+        name="ood_p",
+        description="share of calibration cells at least as far from every class",
+        unit="p-value",
+    ),
+    Output(
+        name="embedding",
+        description="the members' embeddings side by side: classes lie apart, distances say little",
+        unit="arbitrary",
+    ),
+)
+
+# label, in_set and p-values are steps: exact, unless a score ties with a calibration cell's.
+TOLERANCES = {
+    "label": (0.0, 0.0),
+    "prob": (1e-5, 1e-4),
+    "conformal_p": (1e-6, 0.0),
+    "in_set": (0.0, 0.0),
+    "ood_z": (1e-4, 1e-4),
+    "ood_p": (1e-6, 0.0),
+    "embedding": (1e-4, 1e-4),
+}
+
+METHOD = (
+    "temperature scaling; split-conformal p-values, the larger of by class and over all classes; "
+    "Mahalanobis distance to the nearest class; each by level of gene coverage"
+)
 
 
 @dataclass(frozen=True)
@@ -78,9 +120,11 @@ class Tables:
 class Confidence(nn.Module):
     """Tables of one model and how to read them."""
 
-    def __init__(self, tables: Tables, gene_weight: Tensor, alpha: float) -> None:
+    def __init__(
+        self, tables: Tables, gene_weight: Tensor, alpha: float, *, independent: bool = False
+    ) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha, self.independent = alpha, independent
         self.register_buffer("gene_weight", gene_weight)
         for name, value in vars(tables).items():
             self.register_buffer(name, value)
@@ -100,7 +144,8 @@ class Confidence(nn.Module):
     def forward(self, logits: Tensor, embedding: Tensor, present: Tensor) -> tuple[Tensor, ...]:
         """`prob`, `conformal_p`, `in_set`, `ood_z`, `ood_p` of cells with these genes."""
         level = self.level(present)
-        prob = torch.softmax(logits / self.temperature[level], dim=1)
+        scaled = logits / self.temperature[level]
+        prob = torch.sigmoid(scaled) if self.independent else torch.softmax(scaled, dim=1)
         score = log_odds_against(logits, self.itself)
         within_class = conformal_p(score, self.scores[level], self.score_counts[level])
         among_all = conformal_p(score, self.pooled_scores[level], self.pooled_counts[level])
@@ -137,6 +182,14 @@ def log_distance(e: Tensor, centers: Tensor, whitening: Tensor, radius: Tensor) 
     return 0.5 * torch.log(scaled.amin(dim=0) + 1e-12)
 
 
+def tolerances_of(confidence: Confidence) -> dict[str, tuple[float, float]]:
+    """(atol, rtol) of each output: p-values may differ by the rank of one calibration cell."""
+    scores = float(confidence.score_counts.clamp(min=1).min())
+    distances = float(confidence.distance_counts.min())
+    steps = {"conformal_p": 1.01 / (scores + 1), "ood_p": 1.01 / (distances + 1)}
+    return TOLERANCES | {name: (step, 0.0) for name, step in steps.items()}
+
+
 class CellTypeModel(nn.Module):
     """The whole graph: counts to every output of the contract."""
 
@@ -150,3 +203,17 @@ class CellTypeModel(nn.Module):
         logits, embedding = self.network(counts, gene_present)
         prob, p, in_set, ood_z, ood_p = self.confidence(logits, embedding, gene_present)
         return logits.argmax(dim=1), prob, p, in_set, ood_z, ood_p, embedding
+
+    @property
+    def gene_weight(self) -> npt.NDArray[np.float32]:
+        """float32 [genes]: share of the model that each gene carries."""
+        weight: npt.NDArray[np.float32] = self.confidence.gene_weight.numpy()
+        return weight
+
+    @torch.no_grad()
+    def answers(
+        self, counts: npt.NDArray[np.float32], present: npt.NDArray[np.float32]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """All outputs by name, for counts [cells, genes] and the presence of genes [genes]."""
+        values = self(torch.from_numpy(counts), torch.from_numpy(present))
+        return {output.name: value.numpy() for output, value in zip(OUTPUTS, values, strict=True)}

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from converters.celltype.recipe import Recipe
+from converters.celltype.recipe import CellTypeSettings
 
 
 class PanelNormalization(nn.Module):
@@ -76,11 +76,11 @@ class PanelNormalization(nn.Module):
 class Ensemble(nn.Module):
     """Members with one hidden layer and a narrow embedding, computed side by side."""
 
-    def __init__(self, genes: int, classes: int, recipe: Recipe) -> None:
+    def __init__(self, genes: int, classes: int, settings: CellTypeSettings) -> None:
         super().__init__()
-        m, h, e = recipe.members, recipe.hidden, recipe.embedding
+        m, h, e = settings.members, settings.hidden, settings.embedding
         self.members, self.hidden = m, h
-        self.dropout, self.embedding_dropout = recipe.dropout, recipe.embedding_dropout
+        self.dropout, self.embedding_dropout = settings.dropout, settings.embedding_dropout
         self.w1 = nn.Parameter(torch.randn(genes, m * h) / genes**0.5)
         self.gain = nn.Parameter(torch.ones(m, h))
         self.bias = nn.Parameter(torch.zeros(m, h))
@@ -105,10 +105,10 @@ class Ensemble(nn.Module):
 class CellTypeNetwork(nn.Module):
     """Normalization and ensemble: counts to logits and embedding."""
 
-    def __init__(self, genes: int, classes: int, recipe: Recipe) -> None:
+    def __init__(self, genes: int, classes: int, settings: CellTypeSettings) -> None:
         super().__init__()
-        self.normalization = PanelNormalization(genes, target=recipe.target, clip=recipe.clip)
-        self.ensemble = Ensemble(genes, classes, recipe)
+        self.normalization = PanelNormalization(genes, target=settings.target, clip=settings.clip)
+        self.ensemble = Ensemble(genes, classes, settings)
 
     def forward(self, counts: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Logits [cells, classes], the members' mean, and embedding [cells, members × dims]."""

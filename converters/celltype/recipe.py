@@ -1,49 +1,23 @@
-"""What `pbmc-celltype` is made of: every choice that training, calibration and export depend on.
-
-Hyper-parameters were chosen on held-out pbmc3k cells that were thinned, reduced to random gene
-lists and given random gene gains, never on another data set.
-"""
+"""Cell types from raw counts, for any labelled data: every choice that a model depends on."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-LABELS = (
-    "CD4 T cells",
-    "CD8 T cells",
-    "NK cells",
-    "B cells",
-    "CD14+ Monocytes",
-    "FCGR3A+ Monocytes",
-    "Dendritic cells",
-    "Megakaryocytes",
-)
+from converters.celltype.confidence_settings import ConfidenceSettings
+from converters.recipe import Fitted, Need, Recipe, Settings
+from converters.training_cells import Int64, TrainingCells
+from zoo.card import Task, ValueKind
 
-LABEL_IDS = (
-    "CL:0000624",  # CD4-positive, alpha-beta T cell
-    "CL:0000625",  # CD8-positive, alpha-beta T cell
-    "CL:0000623",  # natural killer cell
-    "CL:0000236",  # B cell
-    # Not CL:0001054, CD14-positive monocyte: Cell Ontology puts the CD16 monocytes under it, and a
-    # call of "CD14+ or CD16+" would then read as a CD14+ call.
-    "CL:0000860",  # classical monocyte
-    "CL:0000875",  # non-classical monocyte
-    "CL:0000451",  # dendritic cell
-    "CL:0000556",  # megakaryocyte
-)
+if TYPE_CHECKING:
+    from converters.fit_run import FitRun
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All hyper-parameters."""
-
-    name: str = "pbmc-celltype"
-    version: str = "1.0.0"
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """The first one is shipped."""
-    train_share: float = 0.6
-    calibration_share: float = 0.25
+@dataclass(frozen=True, kw_only=True)
+class CellTypeSettings(ConfidenceSettings):
+    """Hyper-parameters, as chosen for `pbmc-celltype`."""
 
     # genes
     genes: int = 4000
@@ -65,7 +39,12 @@ class Recipe:
     embedding_dropout: float = 0.15
 
     # training
-    steps: int = 1000
+    epochs: int = 20
+    steps_per_epoch: int = 50
+    """Batches between two reports, checkpoints and looks at the validation cells."""
+    patience: int = 0
+    """Stop after so many epochs without a smaller loss on validation cells; 0 trains to the end, as
+    the learning rate's course expects, and leaves these cells to calibration alone."""
     batch: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -78,11 +57,6 @@ class Recipe:
     """Gene lists in a batch."""
     full_panel_share: float = 0.2
     smallest_panel: float = 0.04
-    panel_tilt: float = 2.0
-    gain_sd: float = 1.2
-    """Spread of the log factor by which another chemistry sees each gene more or less."""
-    dead_share: float = 0.2
-    """Largest share of listed genes that a pipeline lost: always 0."""
     shift_sd: float = 1.0
     """Size of the shift of a whole batch, in standard deviations within the classes."""
     ambient: float = 0.2
@@ -92,22 +66,53 @@ class Recipe:
     scale_sd: float = 0.2
     """Spread of the log error of the normalization, which few genes make inexact."""
 
-    # confidence
-    coverage_levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
-    calibration_repeats: int = 4
-    alpha: float = 0.1
-    own_scores_from: int = 20
-    """Classes with fewer calibration cells than this share pooled scores."""
-    table_size: int = 256
-    shrinkage: float = 0.1
-    acceptable_accuracy: float = 0.75
-    """Accuracy on calibration cells that sets `min_counts` and the smallest gene coverage."""
+    @property
+    def steps(self) -> int:
+        """Batches of the whole training."""
+        return self.epochs * self.steps_per_epoch
 
-    def hyper_parameters(self) -> dict[str, Any]:
-        """The fields as plain data, for the card."""
-        fields = asdict(self)
+
+class CellType(Recipe):
+    """An ensemble of small MLPs that knows which genes are missing, with calibrated answers."""
+
+    name: ClassVar[str] = "celltype"
+    summary: ClassVar[str] = "labels of cells, with calibrated p-values (MLP ensemble)"
+    architecture: ClassVar[str] = "mlp-ensemble"
+    task: ClassVar[Task] = "cell_type_annotation"
+    # The graph takes a cell's scale out, so counts behind log values serve as well.
+    value_kinds: ClassVar[tuple[ValueKind, ...]] = ("counts", "log_normalized")
+    settings: ClassVar[type[Settings]] = CellTypeSettings
+    needs: ClassVar[frozenset[Need]] = frozenset({"label"})
+    intended: ClassVar[tuple[str, ...]] = (
+        "A first labelling of cells like those of the training data, with a statement for each "
+        "cell of how far the label may be trusted",
+    )
+    out_of_scope: ClassVar[tuple[str, ...]] = (
+        "Other organisms and tissues, types that the training data lack, and any decision about a "
+        "patient",
+    )
+
+    def genes(self, cells: TrainingCells, settings: CellTypeSettings) -> Int64:
+        """Genes that mark a class or vary most, without those of a cell's state."""
+        from converters.celltype.gene_choice import choose_genes
+
+        assert cells.label is not None
+        known = cells.label >= 0
+        return choose_genes(cells.counts[known], cells.symbols, cells.label[known], settings)
+
+    def fit(self, cells: TrainingCells, settings: CellTypeSettings, run: FitRun) -> Fitted:
+        """Train on `train`, calibrate and find limits on `validation`."""
+        from converters.celltype.fitting import fit
+
+        return fit(cells, settings, run)
+
+    def neighbours(self, settings: CellTypeSettings) -> Mapping[str, CellTypeSettings]:
+        """Half the width, less dropout, no foreign chemistries or gene lists, fewer genes."""
         return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in fields.items()
-            if name not in ("name", "version")
+            f"hidden={settings.hidden // 2}": settings.changed(hidden=settings.hidden // 2),
+            f"dropout={settings.dropout / 2:g}": settings.changed(dropout=settings.dropout / 2),
+            "gain_sd=0": settings.changed(gain_sd=0.0, dead_share=0.0, shift_sd=0.0),
+            "full_panel_share=1": settings.changed(full_panel_share=1.0),
+            f"genes={settings.genes // 4}": settings.changed(genes=settings.genes // 4),
+            f"members={1}": settings.changed(members=1),
         }

@@ -7,64 +7,100 @@ from torch import Tensor
 from torch.nn import functional
 
 from converters.augment import (
-    gene_gains,
     log_uniform,
     panel_of_size,
     panel_order,
     thin,
     with_ambient,
 )
+from converters.celltype.chemistry import gene_salience, random_gains
+from converters.celltype.labelled_counts import LabelledCounts
 from converters.celltype.network import CellTypeNetwork
-from converters.celltype.recipe import Recipe
+from converters.celltype.recipe import CellTypeSettings
+from converters.fit_run import FitRun
 
 
 def train(
-    counts: Tensor, labels: Tensor, *, classes: int, recipe: Recipe, seed: int
+    training: LabelledCounts,
+    held_out: LabelledCounts | None = None,
+    *,
+    classes: int,
+    settings: CellTypeSettings,
+    run: FitRun,
 ) -> CellTypeNetwork:
-    """Fit a network.
+    """Fit a network; it comes back on the CPU.
+
+    Batches and augmentation are drawn on the CPU, from the run's generator. On a GPU dropout draws
+    from the GPU's own, so a training that was taken up again differs a little from one that was
+    never stopped; on the CPU it does not.
 
     Parameters
     ----------
-    counts
-        float32 [cells, genes], raw counts of the training cells.
-    labels
-        int64 [cells].
+    training
+        Raw counts and labels.
+    held_out
+        Cells whose loss is told; they stop the training only where `patience` says so.
     classes
         Number of classes.
-    recipe
+    settings
         Hyper-parameters.
-    seed
-        Seed of initialisation, batches and augmentation.
+    run
+        Seed, device, progress and checkpoints.
 
     """
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    network = CellTypeNetwork(counts.shape[1], classes, recipe)
+    counts, labels = training.counts, training.labels
+    network = CellTypeNetwork(counts.shape[1], classes, settings)
     network.normalization.fit(
-        counts, dominant_share=recipe.dominant_share, sd_floor=recipe.sd_floor
+        counts, dominant_share=settings.dominant_share, sd_floor=settings.sd_floor
     )
-    salience = gene_salience(counts, recipe)
+    salience = gene_salience(counts)
     states = within_class_residuals(network, counts, labels)
-    odds = class_odds(labels, classes, recipe.class_power)
+    odds = class_odds(labels, classes, settings.class_power)
     # Bayesian bootstrap: each member weighs the cells its own way.
-    bootstrap = torch.empty(recipe.members, len(counts)).exponential_(generator=generator)
+    bootstrap = torch.empty(settings.members, len(counts)).exponential_(generator=run.generator)
+    network.to(run.device)
     optimizer = torch.optim.AdamW(
-        network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        network.parameters(),
+        settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, recipe.steps, pct_start=0.1
+        optimizer, settings.learning_rate, settings.steps, pct_start=0.1
     )
-    network.train()
-    for _ in range(recipe.steps):
-        rows = torch.multinomial(odds, recipe.batch, replacement=True, generator=generator)
-        z = augmented(network, counts[rows], salience, states, recipe, generator)
-        logits = network.ensemble.classify(network.ensemble.embed(z))
-        loss = member_loss(logits, labels[rows], bootstrap[:, rows], recipe.label_smoothing)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-    return network.eval()
+    keep = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    best, patience = ("network", settings.patience) if settings.patience else (None, None)
+    for _ in run.epochs("network", settings.epochs, keep=keep, best=best, patience=patience):
+        network.train()
+        losses = []
+        for _ in range(settings.steps_per_epoch):
+            rows = torch.multinomial(
+                odds, settings.batch, replacement=True, generator=run.generator
+            )
+            z = augmented(network, counts[rows], salience, states, settings, run)
+            logits = network.ensemble.classify(network.ensemble.embed(z))
+            shown, weight = labels[rows].to(run.device), bootstrap[:, rows].to(run.device)
+            loss = member_loss(logits, shown, weight, settings.label_smoothing)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.detach())
+        run.report(float(torch.stack(losses).mean()), validation_loss(network, held_out, run))
+    return network.eval().cpu()
+
+
+@torch.no_grad()
+def validation_loss(
+    network: CellTypeNetwork, held_out: LabelledCounts | None, run: FitRun
+) -> float | None:
+    """Mean cross entropy of held-out cells as they are; None without such cells."""
+    if held_out is None or not len(held_out):
+        return None
+    network.eval()
+    present = torch.ones(held_out.counts.shape[1], device=run.device)
+    logits = [network(part.to(run.device), present)[0].cpu() for part in held_out.counts.split(512)]
+    return float(functional.cross_entropy(torch.cat(logits), held_out.labels))
 
 
 def member_loss(logits: Tensor, labels: Tensor, weight: Tensor, smoothing: float) -> Tensor:
@@ -81,23 +117,25 @@ def augmented(
     counts: Tensor,
     salience: Tensor,
     states: Tensor,
-    recipe: Recipe,
-    generator: torch.Generator,
+    settings: CellTypeSettings,
+    run: FitRun,
 ) -> Tensor:
     """Normalized values [cells, genes] of a batch after thinning, gene lists, gains and shifts."""
+    generator = run.generator
     cells, genes = counts.shape
-    fraction = log_uniform(recipe.smallest_fraction, cells, generator)
-    fraction[torch.rand(cells, generator=generator) < recipe.unthinned_share] = 1
-    present = [random_panel(salience, recipe, generator) for _ in range(recipe.panels)]
-    gains = [random_gains(genes, recipe, generator) for _ in range(recipe.panels)]
-    shifts = state_shifts(states, recipe.shift_sd, recipe.panels, generator)
+    fraction = log_uniform(settings.smallest_fraction, cells, generator)
+    fraction[torch.rand(cells, generator=generator) < settings.unthinned_share] = 1
+    present = [random_panel(salience, settings, generator) for _ in range(settings.panels)]
+    gains = [random_gains(genes, settings, generator) for _ in range(settings.panels)]
+    shifts = state_shifts(states, settings.shift_sd, settings.panels, generator)
     mask, factor, offset = (
-        rows.repeat_interleave(cells // recipe.panels, dim=0)
+        rows.repeat_interleave(cells // settings.panels, dim=0)
         for rows in (torch.stack(present), torch.stack(gains), shifts)
     )
     x = thin(counts, fraction[:, None], generator)
-    x = with_ambient(x, recipe.ambient, generator) * factor
-    error = torch.exp(torch.randn(cells, 1, generator=generator) * recipe.scale_sd)
+    x = with_ambient(x, settings.ambient, generator) * factor
+    error = torch.exp(torch.randn(cells, 1, generator=generator) * settings.scale_sd)
+    x, mask, error, offset = (part.to(run.device) for part in (x, mask, error, offset))
     return network.normalization(x, mask, error) + offset * mask
 
 
@@ -118,26 +156,15 @@ def state_shifts(states: Tensor, largest: float, count: int, generator: torch.Ge
     return size * (torch.randn(count, len(states), generator=generator) @ states)
 
 
-def random_gains(genes: int, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """float32 [genes]: gains of a random chemistry, from hardly another one to quite another."""
-    sd, dead = torch.rand(2, generator=generator).tolist()
-    return gene_gains(genes, sd * recipe.gain_sd, generator, dead_share=dead * recipe.dead_share)
-
-
-def random_panel(salience: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+def random_panel(
+    salience: Tensor, settings: CellTypeSettings, generator: torch.Generator
+) -> Tensor:
     """float32 [genes]: presence of each gene in a random gene list, sometimes in all of them."""
-    if float(torch.rand(1, generator=generator)) < recipe.full_panel_share:
+    if float(torch.rand(1, generator=generator)) < settings.full_panel_share:
         return torch.ones(len(salience))
-    share = float(log_uniform(recipe.smallest_panel, 1, generator))
-    tilt = float(torch.rand(1, generator=generator)) * recipe.panel_tilt
+    share = float(log_uniform(settings.smallest_panel, 1, generator))
+    tilt = float(torch.rand(1, generator=generator)) * settings.panel_tilt
     return panel_of_size(panel_order(salience, tilt, generator), round(share * len(salience)))
-
-
-def gene_salience(counts: Tensor, recipe: Recipe) -> Tensor:
-    """float32 [genes]: standardised log of a gene's spread, by which gene lists favour genes."""
-    fractions = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
-    log_sd = torch.log(torch.log1p(fractions * recipe.target).std(dim=0) + 1e-3)
-    return (log_sd - log_sd.mean()) / log_sd.std()
 
 
 def class_odds(labels: Tensor, classes: int, power: float) -> Tensor:

@@ -6,17 +6,21 @@ torch = pytest.importorskip("torch")
 
 from dataclasses import fields  # noqa: E402
 
-from converters.celltype.calibrate import LabelledCounts, calibrate  # noqa: E402
 from converters.celltype.confidence import OUTPUTS, CellTypeModel, Tables  # noqa: E402
-from converters.celltype.recipe import Recipe  # noqa: E402
+from converters.celltype.fitting import fit_model  # noqa: E402
+from converters.celltype.labelled_counts import LabelledCounts  # noqa: E402
+from converters.celltype.recipe import CellTypeSettings  # noqa: E402
 from converters.celltype.train import train  # noqa: E402
+from converters.fit_run import FitRun  # noqa: E402
 
 GENES, CLASSES = 60, 3
-RECIPE = Recipe(
+NAMES = [output.name for output in OUTPUTS]
+SETTINGS = CellTypeSettings(
     members=2,
     hidden=16,
     embedding=4,
-    steps=60,
+    epochs=3,
+    steps_per_epoch=20,
     batch=32,
     dropout=0.1,
     dominant_share=0.2,
@@ -37,15 +41,13 @@ def cells(count: int, seed: int) -> LabelledCounts:
 def model() -> CellTypeModel:
     torch.set_num_threads(1)
     training, held_out = cells(240, 0), cells(120, 1)
-    network = train(training.counts, training.labels, classes=CLASSES, recipe=RECIPE, seed=0)
-    confidence = calibrate(network, training, held_out, recipe=RECIPE, seed=0)
-    return CellTypeModel(network, confidence).eval()
+    return fit_model(training, held_out, CLASSES, SETTINGS, FitRun(0))
 
 
 def run(model, counts, present=None):
     present = torch.ones(GENES) if present is None else present
     with torch.no_grad():
-        return dict(zip(OUTPUTS, model(counts, present), strict=True))
+        return dict(zip(NAMES, model(counts, present), strict=True))
 
 
 def test_learns_what_it_is_taught(model):
@@ -106,7 +108,7 @@ def test_p_values_keep_their_bounds_and_their_promise(model):
     for name in ("conformal_p", "ood_p"):
         assert answers[name].min() > 0
         assert answers[name].max() <= 1
-    assert torch.equal(answers["in_set"], answers["conformal_p"] > RECIPE.alpha)
+    assert torch.equal(answers["in_set"], answers["conformal_p"] > SETTINGS.alpha)
     covered = answers["in_set"][torch.arange(300), test.labels].float().mean()
     assert 0.8 < covered < 0.97
     assert (answers["ood_p"] < 0.05).float().mean() < 0.15
@@ -130,18 +132,18 @@ def test_the_level_nearest_to_the_gene_coverage_is_taken(model):
 
 def test_seeds_repeat_a_training(model):
     training = cells(240, 0)
-    again = train(training.counts, training.labels, classes=CLASSES, recipe=RECIPE, seed=0)
+    again = train(training, classes=CLASSES, settings=SETTINGS, run=FitRun(0))
     assert torch.equal(again.ensemble.w1, model.network.ensemble.w1)
 
 
 def test_fitted_models_are_kept_as_plain_tensors(model, tmp_path):
-    from converters.celltype.fitting import Fitted, load, save
+    from converters.celltype.fitting import load, save
 
-    save(tmp_path / "seed.pt", Fitted(model, 1.5))
-    back = load(tmp_path / "seed.pt", RECIPE)
+    save(tmp_path / "seed.pt", model, 1.5)
+    back, seconds = load(tmp_path / "seed.pt", SETTINGS)
     counts = cells(9, 8).counts
     for name, value in run(model, counts).items():
-        assert torch.equal(value, run(back.model, counts)[name]), name
-    assert back.seconds == 1.5
-    kept = dict(back.model.confidence.named_buffers())
+        assert torch.equal(value, run(back, counts)[name]), name
+    assert seconds == 1.5
+    kept = dict(back.confidence.named_buffers())
     assert {field.name for field in fields(Tables)} <= set(kept)

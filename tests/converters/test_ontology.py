@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("cellxgene_ontology_guide")
 
-from converters.celltype.recipe import LABEL_IDS, LABELS
+from converters.celltype.pbmc.choices import LABEL_IDS, LABELS
 from converters.ontology import depth, groups_above, is_a, labels_table, name
 from zoo.labels import LabelTable
 

@@ -33,6 +33,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Train": {
         "split": ("zoo.cli.split:split", "Assign train, validation and test by whole groups."),
+        "recipes": ("zoo.cli.recipes:recipes", "List the recipes and their settings."),
+        "train": ("zoo.cli.train:train", "Make a model folder by a recipe."),
     },
     "Look": {
         "list": ("zoo.cli.models:list_models", "List the models."),
@@ -41,6 +43,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "info": ("zoo.cli.info:info", "Show a model's card."),
     },
     "Contribute": {
+        "evaluate": ("zoo.cli.evaluate:evaluate", "Measure a model on labelled data."),
         "test": ("zoo.cli.test:test", "Compare a model's answers with its stored ones."),
         "registry": ("zoo.cli.registry:registry", "Make registry.json from cards/."),
     },

@@ -14,9 +14,11 @@ class UnknownModel(NotFound):
 
     example = {"name": "pbmc-celtype", "near": ["pbmc-celltype"]}
 
-    def __init__(self, name: str, near: Sequence[str] = ()) -> None:
-        self.name, self.near = name, tuple(near)
+    def __init__(self, name: str, near: Sequence[str] = (), *, is_folder: bool = False) -> None:
+        self.name, self.near, self.is_folder = name, tuple(near), is_folder
         hint = f"Did you mean {' or '.join(repr(n) for n in near)}? " if near else ""
+        if is_folder:
+            hint = f"For the model folder of that name that is here, say './{name}'. "
         super().__init__(f"No model is called {name!r}.", f"{hint}'zoo list' shows all models.")
 
 

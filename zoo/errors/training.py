@@ -123,7 +123,7 @@ class SplitLeak(DataError):
 
 
 class NotCounts(DataError):
-    """Training needs counts, and the file holds other values."""
+    """Training needs counts (or intensities), and the file holds other values."""
 
     example = {
         "path": "my.h5ad",
@@ -132,13 +132,15 @@ class NotCounts(DataError):
         "evidence": "near-integers after inverting base e",
     }
 
-    def __init__(self, path: str, source: str, value_kind: str, evidence: str) -> None:
-        self.path, self.source = path, source
+    def __init__(
+        self, path: str, source: str, value_kind: str, evidence: str, wanted: str = "counts"
+    ) -> None:
+        self.path, self.source, self.wanted = path, source, wanted
         self.value_kind, self.evidence = value_kind, evidence
         super().__init__(
-            f"Training takes counts, but {source} of {path!r} holds {value_kind} values "
+            f"This training takes {wanted}, but {source} of {path!r} holds {value_kind} values "
             f"({evidence}).",
-            "Give the file that keeps the raw counts, in X, raw or a layer.",
+            f"Give the file that keeps the raw {wanted}, in X, raw or a layer.",
         )
 
 
@@ -169,7 +171,7 @@ class UnknownRecipe(UsageError):
         self.name, self.present = name, tuple(present)
         super().__init__(
             f"No recipe is called {name!r}.",
-            f"zoo train takes one of: {_listed(present, 30)}.",
+            f"There are: {_listed(present, 30)}; 'zoo recipes' says what they make.",
         )
 
 
@@ -199,7 +201,7 @@ class UnknownSetting(UsageError):
         self.recipe, self.setting, self.detail = recipe, setting, detail
         super().__init__(
             f"The recipe {recipe!r} cannot take the setting {setting!r}: {detail}.",
-            f"'zoo train {recipe} --help' and docs/train.md name the settings.",
+            f"'zoo recipes {recipe}' lists its settings.",
         )
 
 
@@ -212,7 +214,7 @@ class InvalidPlan(UsageError):
         self.path, self.detail = path, detail
         super().__init__(
             f"The plan {path!r} cannot be used: {detail}.",
-            "docs/train.md shows a whole plan; its JSON Schema is docs/schema/plan.json.",
+            "docs/train.md shows a whole plan; its JSON Schema is docs/schema/plan.schema.json.",
         )
 
 

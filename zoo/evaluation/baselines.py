@@ -14,17 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.block import Float32, Int64
+from zoo.errors import MissingExtra
 from zoo.evaluation.cells import Placed
+from zoo.evaluation.principal_axes import PrincipalAxes
 
 Method = Literal["logistic_regression", "nearest_centroid"]
 METHODS: tuple[Method, ...] = ("logistic_regression", "nearest_centroid")
 
-_COMPONENTS = 32
 _TARGET = 1e4
 
 
 class Baseline(Protocol):
-    """A classifier of log-normalized values."""
+    """A classifier of log-normalized values, or of values on another scale."""
 
     def fit(self, counts: Float32, labels: Int64) -> Self:
         """Learn from counts [cells, genes] and labels [cells]."""
@@ -32,6 +33,14 @@ class Baseline(Protocol):
 
     def predict(self, counts: Float32) -> Int64:
         """Label [cells] of counts [cells, genes]."""
+        ...
+
+    def fit_values(self, values: Float32, labels: Int64) -> Self:
+        """Learn from normalized values [cells, genes]."""
+        ...
+
+    def scores_of_values(self, values: Float32) -> tuple[Float32, Int64]:
+        """Scores [cells, classes], higher for what is likelier, and the label of each class."""
         ...
 
 
@@ -47,17 +56,36 @@ class LogisticRegression:
 
     def fit(self, counts: Float32, labels: Int64) -> Self:
         """Learn from counts [cells, genes] and labels [cells]."""
-        from sklearn.linear_model import LogisticRegression as Model
-
-        self.model: Any = Model(C=1.0, max_iter=300)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # not converged to 1e-4: as good on held-out cells
-            self.model.fit(log_normalized(counts), labels)
-        return self
+        return self.fit_values(log_normalized(counts), labels)
 
     def predict(self, counts: Float32) -> Int64:
         """Label [cells] of counts [cells, genes]."""
         return np.asarray(self.model.predict(log_normalized(counts)), dtype=np.int64)
+
+    def fit_values(self, values: Float32, labels: Int64) -> Self:
+        """Learn from normalized values [cells, genes] and labels [cells].
+
+        Raises
+        ------
+        MissingExtra
+            If scikit-learn is not installed.
+
+        """
+        try:
+            from sklearn.linear_model import LogisticRegression as Model
+        except ImportError as error:
+            raise MissingExtra("train", "fit the logistic regression to compare with") from error
+
+        self.model: Any = Model(C=1.0, max_iter=300)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # not converged to 1e-4: as good on held-out cells
+            self.model.fit(values, labels)
+        return self
+
+    def scores_of_values(self, values: Float32) -> tuple[Float32, Int64]:
+        """Probabilities [cells, classes], and the label of each class."""
+        prob = np.asarray(self.model.predict_proba(values), dtype=np.float32)
+        return prob, np.asarray(self.model.classes_, dtype=np.int64)
 
 
 class NearestCentroid:
@@ -65,22 +93,27 @@ class NearestCentroid:
 
     def fit(self, counts: Float32, labels: Int64) -> Self:
         """Learn from counts [cells, genes] and labels [cells]."""
-        values = log_normalized(counts)
-        self.mean = values.mean(axis=0)
-        components = min(_COMPONENTS, *values.shape)
-        right = np.linalg.svd(values - self.mean, full_matrices=False)[2]
-        self.axes = right[:components].T  # (genes, components)
+        return self.fit_values(log_normalized(counts), labels)
+
+    def fit_values(self, values: Float32, labels: Int64) -> Self:
+        """Learn from normalized values [cells, genes] and labels [cells]."""
+        self.axes = PrincipalAxes.of(values)
         self.classes = np.unique(labels)
-        points = (values - self.mean) @ self.axes
+        points = self.axes.project(values)
         self.centroids = np.stack([points[labels == k].mean(axis=0) for k in self.classes])
         return self
 
     def predict(self, counts: Float32) -> Int64:
         """Label [cells] of counts [cells, genes]."""
-        points = (log_normalized(counts) - self.mean) @ self.axes
-        square = (self.centroids**2).sum(axis=1) - 2 * points @ self.centroids.T
-        nearest: npt.NDArray[np.int64] = self.classes[square.argmin(axis=1)]
+        scores, classes = self.scores_of_values(log_normalized(counts))
+        nearest: npt.NDArray[np.int64] = classes[scores.argmax(axis=1)]
         return nearest
+
+    def scores_of_values(self, values: Float32) -> tuple[Float32, Int64]:
+        """Negative squared distances up to a constant of the cell, and the label of each class."""
+        points = self.axes.project(values)
+        scores: Float32 = 2 * points @ self.centroids.T - (self.centroids**2).sum(axis=1)
+        return scores, self.classes
 
 
 def make(method: Method) -> Baseline:

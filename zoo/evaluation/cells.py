@@ -29,6 +29,9 @@ class Placed:
         float32 [cells, 1]: counts over all genes of the file; None where they are not known.
     slides
         Coordinates and slides of spots; None for cells without a place.
+    fold
+        int64 [cells]: which of several models has not seen a cell, where each group is left out in
+        turn; None where one model is asked.
 
     """
 
@@ -37,6 +40,7 @@ class Placed:
     coverage: float
     total_counts: Float32 | None = None
     slides: Slides | None = None
+    fold: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -49,6 +53,7 @@ class Placed:
             counts=self.counts[keep],
             total_counts=None if totals is None else totals[keep],
             slides=None if slides is None else slides.where(keep),
+            fold=None if self.fold is None else self.fold[keep],
         )
 
 
@@ -63,6 +68,8 @@ class LabelledCells:
         the data set calls its cells where the model has no classes.
     label
         int64 [cells]: position in `labels`, -1 where a cell has none that counts.
+    stranger
+        bool [cells]: labelled by the data set with something that the model has no class for.
     groups, group
         Names and int64 [cells] codes of batches, donors, patients or slides; empty and None where
         nobody knows.
@@ -74,6 +81,7 @@ class LabelledCells:
     label: Int64 | None = None
     groups: tuple[str, ...] = ()
     group: Int64 | None = None
+    stranger: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.placed)
@@ -85,4 +93,5 @@ class LabelledCells:
             placed=self.placed.where(keep),
             label=None if self.label is None else self.label[keep],
             group=None if self.group is None else self.group[keep],
+            stranger=None if self.stranger is None else self.stranger[keep],
         )

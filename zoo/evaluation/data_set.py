@@ -34,7 +34,8 @@ class EvaluationData(CardModel):
     """Column of obs with the truth."""
     mapping: dict[str, str] = {}
     """Labels of the data set → labels of the model; labels that are not named here and that the
-    model does not have are left out of what is right or wrong, and measured apart."""
+    model does not have are left out of what is right or wrong, and measured apart. An empty name
+    leaves a label out altogether. A model without classes takes the data set's own names."""
     by: str | None = None
     """Column of obs whose groups are reported apart (chemistry, condition)."""
     group: str | None = None
@@ -42,12 +43,14 @@ class EvaluationData(CardModel):
     slide_key: str | None = None
     value_kind: ValueKind | None = None
     orthologs: str | None = None
-    """A table of one-to-one orthologs, to read the genes of another species as human ones."""
+    """A table of one-to-one orthologs (TSV, columns `human` and `mouse`), by which the genes of a
+    mouse file are read as human ones; relative to the same folder as `file`."""
     donor_independent: bool | None = None
     study_independent: bool | None = None
     conditions: list[Condition] = []
     maximum_cells: int | None = None
-    """Take a random sample of so many cells of a larger file (with seed 0)."""
+    """Take a random sample of so many cells of a larger file (with seed 0); not for spatial models,
+    whose spots would lose their neighbours."""
 
     def path(self, folder: Path) -> Path:
         """Where the file lies, for files that are named relative to a folder."""

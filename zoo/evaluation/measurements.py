@@ -39,6 +39,11 @@ class Setting:
         """The same setting, for a baseline."""
         return replace(self, method=method)
 
+    def part(self, key: str, condition: str) -> Setting:
+        """A narrower setting: `key` is appended to the key, `condition` to the condition."""
+        told = f"{self.condition}; {condition}" if condition else self.condition
+        return replace(self, key=f"{self.key}{key}", condition=told)
+
     def row(self, metric: str, measure: Measure, seed: int) -> Row:
         """One measured number."""
         coverage = self.gene_coverage
@@ -72,9 +77,18 @@ class Measurements:
         self.rows.append(setting.row(metric, measure, self.seed))
 
 
+def on_card(row: Row) -> bool:
+    """Whether a row stands on the card itself; `measurements.json` holds all.
+
+    Recalls of single labels would make a card too long to read.
+    """
+    return ":" not in row.metric
+
+
 def row_id(key: str, method: str, metric: str) -> str:
-    """`kang-control.model.accuracy`."""
-    return ".".join(row_key(part) for part in (key, method, metric))
+    """`kang-control.model.accuracy`, or of one group of it `kang:donor-1.model.accuracy`."""
+    keys = ":".join(row_key(part) for part in key.split(":"))
+    return ".".join((keys, row_key(method), row_key(metric)))
 
 
 def row_key(part: str) -> str:

@@ -89,8 +89,48 @@ def detection_auroc(inside: Array, outside: Array) -> float:
     return float((below + not_above).mean() / 2 / len(inside))
 
 
+def balanced_accuracy(truth: Int64, predicted: Int64) -> float:
+    """Mean recall over the classes that occur in the truth."""
+    return float(np.mean([(predicted[truth == k] == k).mean() for k in np.unique(truth)]))
+
+
+def average_precision(positive: Flags, score: Array) -> float:
+    """Precision averaged over the recall gained at each distinct score; NaN without positives."""
+    order = np.argsort(-score, kind="stable")
+    hits = np.cumsum(positive[order])
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)  # of equal scores
+    if not hits[-1]:
+        return float("nan")
+    gained = np.diff(hits[last], prepend=0)
+    return float((gained * hits[last] / (last + 1)).sum() / hits[-1])
+
+
+def auroc(positive: Flags, score: Array) -> float:
+    """Area under the ROC curve; NaN if only one kind is there."""
+    if positive.all() or not positive.any():
+        return float("nan")
+    return detection_auroc(score[~positive], score[positive])
+
+
+def adjusted_rand_index(a: Int64, b: Int64) -> float:
+    """Agreement of two groupings, 0 by chance (Hubert & Arabie 1985, doi:10.1007/BF01908075)."""
+    pairs = np.unique(np.stack([a, b]), axis=1, return_counts=True)[1]
+    together = _pairs(pairs)
+    in_a, in_b = (_pairs(np.unique(x, return_counts=True)[1]) for x in (a, b))
+    expected = in_a * in_b / max(_pairs(np.array([len(a)])), 1)
+    most = (in_a + in_b) / 2
+    return 1.0 if most == expected else float((together - expected) / (most - expected))
+
+
+def _pairs(sizes: Int64) -> float:
+    return float((sizes * (sizes - 1.0) / 2).sum())
+
+
 def bootstrapped(measure: Callable[..., float], *arrays: Array, seed: int = 0) -> Measure:
-    """A measure of aligned arrays, with the percentile interval over resampled cells."""
+    """A measure of aligned arrays, with the percentile interval over resampled cells.
+
+    Where cells come from several donors, `zoo.evaluation.sampling` draws whole donors.
+    """
     n = len(arrays[0])
     rng = np.random.default_rng(seed)
     draws = [rng.integers(0, n, n) for _ in range(_RESAMPLES)]

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.celltype.confidence import CellTypeModel
-from converters.celltype.export import outputs_of
-from converters.celltype.recipe import LABEL_IDS, LABELS
+from converters.celltype.pbmc.choices import LABEL_IDS, LABELS
 from converters.datasets import Flags
 from converters.ontology import depth, is_a, labels_table
 from converters.vocabulary import Float32, Int64
@@ -51,7 +50,7 @@ class Answers:
 
 def ask(model: CellTypeModel, placed: Placed, thresholds: Thresholds) -> Answers:
     """Run the model on cells and form verdicts and calls as the runner does."""
-    outputs = outputs_of(model, placed.counts, placed.present)
+    outputs = model.answers(placed.counts, placed.present)
     verdict = verdicts(outputs, (placed.counts * placed.present).sum(axis=1), thresholds)
     table = CallTable(LabelTable.parse(labels_table(LABELS, LABEL_IDS), model="recipe"))
     codes = table.calls(outputs["in_set"], verdict)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from converters.card import Numbers, markdown_table
 from converters.celltype import claims
-from converters.celltype.recipe import LABELS
+from converters.celltype.pbmc.choices import LABELS
 from zoo.card import Row
 from zoo.evaluation.measurements import row_key
 from zoo.evaluation.robustness import GENES_REMOVED, THINNING

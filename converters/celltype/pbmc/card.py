@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from converters import compute
 from converters.card import Numbers, code_digest, source
 from converters.celltype import claims, tables
-from converters.celltype.answers import ask
 from converters.celltype.calibrate import pooled_classes
-from converters.celltype.export import sample_cells
-from converters.celltype.fitting import Fitted
-from converters.celltype.recipe import LABELS, Recipe
-from converters.celltype.training_cells import TrainingCells
+from converters.celltype.confidence import METHOD, OUTPUTS, TOLERANCES, CellTypeModel
+from converters.celltype.pbmc.answers import ask
+from converters.celltype.pbmc.choices import LABELS, Choices
+from converters.celltype.pbmc.export import sample_cells
+from converters.celltype.pbmc.fitting import labelled
+from converters.celltype.pbmc.pbmc_cells import PbmcCells
 from converters.datasets import BARON_HUMAN, KANG, PBMC3K, SYMPHONY
 from converters.parity import measured_tolerances, read_expected, run_graph
 from converters.vocabulary import place
@@ -28,7 +27,6 @@ from zoo.card import (
     Change,
     Compute,
     Inputs,
-    Output,
     Row,
     Scope,
     Thresholds,
@@ -36,49 +34,12 @@ from zoo.card import (
     Training,
 )
 from zoo.card_file import ModelCard
-from zoo.evaluation import figures, measurements, metrics
+from zoo.evaluation import compute, figures, measurements, metrics
 from zoo.evaluation.cells import Placed
 from zoo.evaluation.robustness import COVERAGES, GENES_REMOVED, THINNING
 from zoo.vocabulary import GeneVocabulary
 
 RELEASE_DATE = "2026-11-22"
-
-OUTPUTS = (
-    Output(name="label", description="most probable class", unit="class index"),
-    Output(name="prob", description="calibrated probability of each class", unit="probability"),
-    Output(
-        name="conformal_p",
-        description="p-value of each class: high = typical of it, small = the class is rejected",
-        unit="p-value",
-    ),
-    Output(name="in_set", description="classes not rejected at alpha", unit="yes or no"),
-    Output(
-        name="ood_z",
-        description="log distance to the nearest class against calibration cells",
-        unit="standard deviations",
-    ),
-    Output(
-        name="ood_p",
-        description="share of calibration cells at least as far from every class",
-        unit="p-value",
-    ),
-    Output(
-        name="embedding",
-        description="the members' embeddings side by side: classes lie apart, distances say little",
-        unit="arbitrary",
-    ),
-)
-
-# label, in_set and p-values are steps: exact, unless a score ties with a calibration cell's.
-TOLERANCES = {
-    "label": (0.0, 0.0),
-    "prob": (1e-5, 1e-4),
-    "conformal_p": (1e-6, 0.0),
-    "in_set": (0.0, 0.0),
-    "ood_z": (1e-4, 1e-4),
-    "ood_p": (1e-6, 0.0),
-    "embedding": (1e-4, 1e-4),
-}
 
 
 @dataclass(frozen=True)
@@ -87,31 +48,32 @@ class Findings:
 
     rows: list[Row]
     facts: dict[str, Any]
-    fitted: Fitted
-    cells: TrainingCells
+    model: CellTypeModel
+    cells: PbmcCells
 
 
-def write_card(folder: Path, findings: Findings, recipe: Recipe) -> None:
+def write_card(folder: Path, findings: Findings, choices: Choices) -> None:
     """Write `measurements.json`, the figures and `README.md`."""
     measurements.write(folder / "measurements.json", findings.rows, findings.facts)
     draw(folder / "figures", findings)
     numbers = Numbers.of(findings.rows)
-    block = block_of(folder, findings, numbers, recipe)
+    block = block_of(folder, findings, numbers, choices)
     template = (Path(__file__).parent / "card.md").read_text(encoding="utf-8")
     prose = numbers.fill(template, tables.tables(numbers))
     (folder / "README.md").write_text(ModelCard(block, prose).render(), encoding="utf-8")
 
 
-def block_of(folder: Path, findings: Findings, numbers: Numbers, recipe: Recipe) -> CellZooBlock:
+def block_of(folder: Path, findings: Findings, numbers: Numbers, choices: Choices) -> CellZooBlock:
     """The `cellzoo:` block."""
     cells, facts = findings.cells, findings.facts
     tolerances, used = measure_graph(folder, cells)
-    few = pooled_classes(torch.from_numpy(cells.labels("calibration")), len(LABELS), recipe)
+    own_from = choices.settings.own_scores_from
+    few = pooled_classes(labelled(cells, "calibration").labels, len(LABELS), own_from)
     return CellZooBlock(
         card_version=1,
         contract=1,
-        name=recipe.name,
-        version=recipe.version,
+        name=choices.name,
+        version=choices.version,
         summary="Eight cell types of human blood (PBMC) from 10x 3' counts, with calibrated "
         "probabilities, conformal sets and out-of-distribution scores",
         task="cell_type_annotation",
@@ -138,12 +100,10 @@ def block_of(folder: Path, findings: Findings, numbers: Numbers, recipe: Recipe)
         ),
         thresholds=Thresholds.model_validate(facts["thresholds"]),
         calibration=Calibration(
-            method="temperature scaling; split-conformal p-values, the larger of by class "
-            "and over all classes; Mahalanobis distance to the nearest class; each by level of "
-            "gene coverage",
+            method=METHOD,
             data="pbmc3k cells held out from training",
             cells=int((cells.part == "calibration").sum()),
-            alpha=recipe.alpha,
+            alpha=choices.settings.alpha,
             pooled_classes=[LABELS[k] for k in few],
         ),
         tolerances=tolerances,  # type: ignore[arg-type]
@@ -153,21 +113,21 @@ def block_of(folder: Path, findings: Findings, numbers: Numbers, recipe: Recipe)
             donors=1,
             split="by cell within one donor: 60% training, 25% calibration, 15% test",
             code="converters.celltype",
-            code_sha256=code_digest(Path(__file__).parent),
-            seed=recipe.seeds[0],
-            hyper_parameters=recipe.hyper_parameters(),
+            code_sha256=code_digest(Path(__file__).parents[1], Path(__file__).parent),
+            seed=choices.seeds[0],
+            hyper_parameters=choices.settings.as_json(),
             wall_seconds=facts["wall_seconds"],
         ),
         evaluation=[row for row in findings.rows if tables.on_card(row)],
         robustness=[row for row in findings.rows if tables.on_card_as_robustness(row)],
         compute=used,
         changelog=[
-            Change(version=recipe.version, date=RELEASE_DATE, changes=["First version."]),
+            Change(version=choices.version, date=RELEASE_DATE, changes=["First version."]),
         ],
     )
 
 
-def measure_graph(folder: Path, cells: TrainingCells) -> tuple[dict[str, Tolerance], Compute]:
+def measure_graph(folder: Path, cells: PbmcCells) -> tuple[dict[str, Tolerance], Compute]:
     """Parity with torch on the sample, and the use of resources."""
     genes = (folder / "genes.tsv").read_bytes()
     placed = place(sample_cells(cells), GeneVocabulary.parse(genes, model="card"))
@@ -175,10 +135,10 @@ def measure_graph(folder: Path, cells: TrainingCells) -> tuple[dict[str, Toleran
     found = run_graph((folder / "model.onnx").read_bytes(), feed)
     expected = read_expected(folder / "expected.h5")
     tolerances = measured_tolerances(found, expected, TOLERANCES)
-    return tolerances, compute.measure(folder / "model.onnx", placed.counts)
+    return tolerances, compute.measure(folder / "model.onnx", feed)
 
 
-def sources(numbers: Numbers, cells: TrainingCells) -> list[Any]:
+def sources(numbers: Numbers, cells: PbmcCells) -> list[Any]:
     """The data sets with their terms."""
 
     def evaluated(*keys: str) -> int:
@@ -197,7 +157,7 @@ def draw(folder: Path, findings: Findings) -> None:
     cells = findings.cells
     counts, truth = cells.counts("test"), cells.labels("test")
     placed = Placed(counts, np.ones(counts.shape[1], dtype=np.float32), 1.0)
-    answers = ask(findings.fitted.model, placed, Thresholds())
+    answers = ask(findings.model, placed, Thresholds())
     figures.reliability(
         folder / "reliability.png",
         {

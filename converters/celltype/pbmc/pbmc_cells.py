@@ -1,30 +1,20 @@
-"""The cells of pbmc3k as this recipe uses them: corrected labels, chosen genes, three parts."""
+"""The cells of pbmc3k: corrected labels, chosen genes, three parts."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from converters.celltype.recipe import LABELS, Recipe
+from converters.celltype.gene_choice import choose_genes
+from converters.celltype.pbmc.choices import LABELS, Choices
 from converters.datasets import NO_COUNTERPART, PBMC3K, Cells, Flags, Strings, read
-from converters.vocabulary import (
-    Float32,
-    Int64,
-    detected_genes,
-    excluded_genes,
-    marker_genes,
-    variable_genes,
-)
-
-MITOCHONDRIAL = ("MT-",)
+from converters.vocabulary import Float32, Int64
 
 
 @dataclass(frozen=True)
-class TrainingCells:
+class PbmcCells:
     """pbmc3k in the order of the vocabulary.
 
     Attributes
@@ -68,29 +58,20 @@ class TrainingCells:
         return self.cells.gene_ids[self.genes]
 
 
-def load(folder: Path, recipe: Recipe, seed: int) -> TrainingCells:
+def load(folder: Path, choices: Choices, seed: int) -> PbmcCells:
     """Read pbmc3k, leave out the unassigned cells, correct labels, split and choose the genes."""
     cells = read(PBMC3K, folder)
     cells = cells.where(cells.labels != NO_COUNTERPART)
     published = np.array([LABELS.index(name) for name in cells.labels.tolist()])
     label = np.where(mislabelled_cd8(cells), LABELS.index("CD8 T cells"), published)
-    part = split(published, recipe, seed)
-    return TrainingCells(cells, choose_genes(cells, label, part, recipe), label, published, part)
+    part = split(published, choices, seed)
+    return PbmcCells(cells, genes_of(cells, label, part, choices), label, published, part)
 
 
-def choose_genes(cells: Cells, label: Int64, part: Strings, recipe: Recipe) -> Int64:
-    """Columns of the genes that mark a class or vary most among the training cells, in file order.
-
-    State genes are left out.
-    """
+def genes_of(cells: Cells, label: Int64, part: Strings, choices: Choices) -> Int64:
+    """Columns of the genes that are chosen from the training cells."""
     training = part == "train"
-    counts = cells.counts[training]
-    excluded = excluded_genes(cells.symbols, state_genes(), MITOCHONDRIAL)
-    candidates = detected_genes(counts, recipe.min_cells) & ~excluded
-    markers = marker_genes(counts, label[training], per_class=recipe.markers, candidates=candidates)
-    candidates[markers] = False
-    others = variable_genes(counts, genes=recipe.genes - len(markers), candidates=candidates)
-    return np.sort(np.concatenate([markers, others]))
+    return choose_genes(cells.counts[training], cells.symbols, label[training], choices.settings)
 
 
 def mislabelled_cd8(cells: Cells) -> Flags:
@@ -103,20 +84,14 @@ def mislabelled_cd8(cells: Cells) -> Flags:
     return (cells.labels == "CD4 T cells") & cd8 & (cells.gene("CD4") == 0)
 
 
-def split(labels: Int64, recipe: Recipe, seed: int) -> Strings:
+def split(labels: Int64, choices: Choices, seed: int) -> Strings:
     """str [cells]: the part of each cell, drawn within each class."""
     rng = np.random.default_rng(seed)
     part = np.full(len(labels), "train", dtype="<U11")
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
-        first = round(len(members) * recipe.train_share)
-        second = round(len(members) * (recipe.train_share + recipe.calibration_share))
+        first = round(len(members) * choices.train_share)
+        second = round(len(members) * (choices.train_share + choices.calibration_share))
         part[members[first:second]] = "calibration"
         part[members[second:]] = "test"
     return part
-
-
-def state_genes() -> npt.NDArray[np.str_]:
-    """Symbols of genes that tell a cell's state or donor rather than its type."""
-    with (Path(__file__).parent / "state_genes.tsv").open(encoding="utf-8") as file:
-        return np.array([row["symbol"] for row in csv.DictReader(file, delimiter="\t")])

@@ -6,18 +6,19 @@ import pytest
 pytest.importorskip("scipy")
 pytest.importorskip("anndata")
 
-from converters.celltype import training_cells
-from converters.celltype.recipe import LABELS, Recipe
+from converters.celltype.gene_choice import state_genes
+from converters.celltype.pbmc import pbmc_cells
+from converters.celltype.pbmc.choices import LABELS, Choices
 from converters.datasets import PBMC3K, data_folder
 
 FOLDER = data_folder()
 
 
 @pytest.fixture(scope="module")
-def cells() -> training_cells.TrainingCells:
+def cells() -> pbmc_cells.PbmcCells:
     if not (FOLDER / PBMC3K.file).exists():
         pytest.skip(f"{PBMC3K.file} is not in {FOLDER}: set ZOO_DATA to the folder of the data")
-    return training_cells.load(FOLDER, Recipe(), seed=0)
+    return pbmc_cells.load(FOLDER, Choices(), seed=0)
 
 
 def test_unassigned_cells_are_left_out(cells):
@@ -41,7 +42,7 @@ def test_every_class_is_in_every_part(cells):
 
 def test_genes_of_state_handling_and_donor_are_left_out(cells):
     symbols = set(cells.symbols.tolist())
-    assert len(symbols) == Recipe().genes
-    assert not symbols & set(training_cells.state_genes().tolist())
+    assert len(symbols) == Choices().settings.genes
+    assert not symbols & set(state_genes().tolist())
     assert not any(symbol.startswith("MT-") for symbol in symbols)
     assert {"CD8B", "MS4A1", "LYZ", "NKG7", "FCGR3A", "FCER1A", "PPBP"} <= symbols

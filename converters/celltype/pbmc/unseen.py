@@ -7,39 +7,39 @@ from dataclasses import replace
 
 import numpy as np
 
-from converters.celltype.answers import measured
-from converters.celltype.export import outputs_of
-from converters.celltype.fitting import fit_counts
-from converters.celltype.recipe import LABELS, Recipe
-from converters.celltype.training_cells import (
-    TrainingCells,
-    choose_genes,
+from converters.celltype.fitting import fit_model
+from converters.celltype.labelled_counts import LabelledCounts
+from converters.celltype.pbmc.answers import measured
+from converters.celltype.pbmc.choices import LABELS, Choices
+from converters.celltype.pbmc.pbmc_cells import (
+    PbmcCells,
+    genes_of,
 )
-from converters.vocabulary import Int64
+from converters.fit_run import FitRun
 from zoo.evaluation import metrics
 from zoo.evaluation.measurements import Measurements, Setting
 
 
-def without(cells: TrainingCells, label: int, recipe: Recipe) -> TrainingCells:
+def without(cells: PbmcCells, label: int, choices: Choices) -> PbmcCells:
     """The cells with one type moved into a part of its own, `unseen`, and genes chosen anew."""
     part = np.where(cells.label == label, "unseen", cells.part)
-    return replace(cells, part=part, genes=choose_genes(cells.cells, cells.label, part, recipe))
+    return replace(cells, part=part, genes=genes_of(cells.cells, cells.label, part, choices))
 
 
-def detect_unseen(cells: TrainingCells, recipe: Recipe, into: Measurements) -> None:
+def detect_unseen(cells: PbmcCells, choices: Choices, into: Measurements) -> None:
     """Leave out each type: share of its cells that are found, against held-out known cells."""
     for label, name in enumerate(LABELS):
-        measure_left_out(without(cells, label, recipe), label, name, recipe, into)
+        measure_left_out(without(cells, label, choices), label, name, choices, into)
 
 
 def measure_left_out(
-    left: TrainingCells, label: int, name: str, recipe: Recipe, into: Measurements
+    left: PbmcCells, label: int, name: str, choices: Choices, into: Measurements
 ) -> None:
     """Train without one type and measure how it is found."""
     (training, held_out), classes = parts_without(left, label), len(LABELS) - 1
-    model = fit_counts(training, held_out, classes, recipe, into.seed).model
+    model = fit_model(training, held_out, classes, choices.settings, FitRun(into.seed))
     present = np.ones(len(left.genes), dtype=np.float32)
-    known, unseen = (outputs_of(model, left.counts(part), present) for part in ("test", "unseen"))
+    known, unseen = (model.answers(left.counts(part), present) for part in ("test", "unseen"))
     setting = Setting(
         key=f"unseen-{name}",
         dataset="pbmc3k",
@@ -60,8 +60,8 @@ def measure_left_out(
     into.add(setting.by("maximum_probability"), "ood_auroc", measured(by_prob, n))
 
 
-def parts_without(left: TrainingCells, label: int) -> Iterator[tuple[np.ndarray, Int64]]:
+def parts_without(left: PbmcCells, label: int) -> Iterator[LabelledCounts]:
     """Training and calibration counts with labels that skip the left-out one."""
     for part in ("train", "calibration"):
         labels = left.labels(part)
-        yield left.counts(part), labels - (labels > label)
+        yield LabelledCounts.of(left.counts(part), labels - (labels > label))

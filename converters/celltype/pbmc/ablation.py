@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from converters.celltype.answers import measure_labels, measure_sets
 from converters.celltype.confidence import CellTypeModel
-from converters.celltype.evaluate import (
+from converters.celltype.pbmc.answers import measure_labels, measure_sets
+from converters.celltype.pbmc.choices import LABELS
+from converters.celltype.pbmc.evaluate import (
     EXTERNAL,
     TEST,
     by_group,
     disturbed_setting,
     with_coverage,
 )
-from converters.celltype.export import outputs_of
-from converters.celltype.fitting import fit
-from converters.celltype.recipe import LABELS, Recipe
-from converters.celltype.training_cells import TrainingCells
+from converters.celltype.pbmc.fitting import fit
+from converters.celltype.pbmc.pbmc_cells import PbmcCells
+from converters.celltype.recipe import CellTypeSettings
 from converters.datasets import NO_COUNTERPART, Study, read
 from converters.vocabulary import Int64, genes_table, place
 from zoo.evaluation.cells import Placed
@@ -46,25 +46,25 @@ class Variant:
 
     key: str
     condition: str
-    cells: TrainingCells
-    recipe: Recipe
+    cells: PbmcCells
+    settings: CellTypeSettings
     studies: tuple[Study, ...] = EXTERNAL
     with_fewer_genes: bool = False
 
 
-def variants(cells: TrainingCells, folder: Path, recipe: Recipe) -> Iterator[Variant]:
+def variants(cells: PbmcCells, folder: Path, settings: CellTypeSettings) -> Iterator[Variant]:
     """Published labels; no gene lists in training; only the genes that a data set shares."""
     yield Variant(
         "published-labels",
         "trained on the labels as published",
         replace(cells, label=cells.published),
-        recipe,
+        settings,
     )
     yield Variant(
         "no-gene-lists",
         "trained without gene dropout",
         cells,
-        replace(recipe, full_panel_share=1.0),
+        settings.changed(full_panel_share=1.0),
         with_fewer_genes=True,
     )
     for study in EXTERNAL:
@@ -73,14 +73,14 @@ def variants(cells: TrainingCells, folder: Path, recipe: Recipe) -> Iterator[Var
             "on-shared-genes",
             "trained on the shared genes",
             replace(cells, genes=cells.genes[present]),
-            recipe,
+            settings,
             (study,),
         )
 
 
 def measure_variant(variant: Variant, folder: Path, into: Measurements) -> None:
     """Train a variant and measure its labels on its data sets and on pbmc3k with fewer genes."""
-    model = fit(variant.cells, variant.recipe, into.seed).model
+    model = fit(variant.cells, variant.settings, into.seed)
     weight = model.confidence.gene_weight.numpy()
     table = genes_table(variant.cells.symbols, variant.cells.gene_ids, weight)
     vocabulary = GeneVocabulary.parse(table, model="ablation")
@@ -99,7 +99,7 @@ def measure_variant(variant: Variant, folder: Path, into: Measurements) -> None:
 
 
 def measure_sets_by_class_alone(
-    model: CellTypeModel, cells: TrainingCells, folder: Path, into: Measurements
+    model: CellTypeModel, cells: PbmcCells, folder: Path, into: Measurements
 ) -> None:
     """Conformal sets of the same model without the p-value over all classes."""
     alone = copy.deepcopy(model)
@@ -119,7 +119,7 @@ def measure_sets_by_class_alone(
             labels = np.array([LABELS.index(name) for name in known.labels.tolist()])
             settings.append((setting, place(known, vocabulary), labels))
     for setting, placed, labels in settings:
-        in_set = outputs_of(alone, placed.counts, placed.present)["in_set"]
+        in_set = alone.answers(placed.counts, placed.present)["in_set"]
         here = with_coverage(setting, placed.coverage, "by-class-alone", "p-values by class alone")
         measure_sets(into, replace(here, role="ablation"), labels, in_set)
 
@@ -133,6 +133,6 @@ def measure_placed(
     into: Measurements,
 ) -> None:
     """Measure a variant's labels in one setting."""
-    predicted = outputs_of(model, placed.counts, placed.present)["label"]
+    predicted = model.answers(placed.counts, placed.present)["label"]
     here = with_coverage(setting, placed.coverage, variant.key, variant.condition)
     measure_labels(into, replace(here, role="ablation"), truth, predicted)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from converters.celltype.confidence import OUTPUTS, CellTypeModel
-from converters.celltype.recipe import LABEL_IDS, LABELS, Recipe
-from converters.celltype.training_cells import TrainingCells
+from converters.celltype.pbmc.choices import LABEL_IDS, LABELS, Choices
+from converters.celltype.pbmc.pbmc_cells import PbmcCells
 from converters.datasets import PBMC3K, Cells
 from converters.onnx_export import to_onnx
 from converters.ontology import labels_table
@@ -22,38 +20,29 @@ from zoo.vocabulary import GeneVocabulary
 SAMPLE_CELLS = 250
 
 
-def write_model(folder: Path, model: CellTypeModel, cells: TrainingCells, recipe: Recipe) -> None:
+def write_model(folder: Path, model: CellTypeModel, cells: PbmcCells, choices: Choices) -> None:
     """Write `model.onnx`, `genes.tsv`, `labels.tsv`, `sample.h5ad` and `expected.h5`."""
     folder.mkdir(parents=True, exist_ok=True)
     genes = genes_table(cells.symbols, cells.gene_ids, model.confidence.gene_weight.numpy())
     (folder / "genes.tsv").write_bytes(genes)
     (folder / "labels.tsv").write_bytes(labels_table(LABELS, LABEL_IDS))
     sample = sample_cells(cells)
-    counts = place(sample, GeneVocabulary.parse(genes, model=recipe.name)).counts
+    counts = place(sample, GeneVocabulary.parse(genes, model=choices.name)).counts
     graph = to_onnx(
         model,
         {"counts": torch.from_numpy(counts[:8]), "gene_present": torch.ones(counts.shape[1])},
-        OUTPUTS,
-        name=recipe.name,
-        version=recipe.version,
+        [output.name for output in OUTPUTS],
+        name=choices.name,
+        version=choices.version,
         genes_table=genes,
     )
     (folder / "model.onnx").write_bytes(graph)
     write_sample(folder / "sample.h5ad", sample)
-    expected = outputs_of(model, counts, np.ones(counts.shape[1], dtype=np.float32))
+    expected = model.answers(counts, np.ones(counts.shape[1], dtype=np.float32))
     write_expected(folder / "expected.h5", expected, made_with=f"torch {torch.__version__}")
 
 
-@torch.no_grad()
-def outputs_of(
-    model: CellTypeModel, counts: npt.NDArray[np.float32], present: npt.NDArray[np.float32]
-) -> dict[str, npt.NDArray[Any]]:
-    """All outputs of the torch model, by name."""
-    values = model(torch.from_numpy(counts), torch.from_numpy(present))
-    return {name: value.numpy() for name, value in zip(OUTPUTS, values, strict=True)}
-
-
-def sample_cells(cells: TrainingCells) -> Cells:
+def sample_cells(cells: PbmcCells) -> Cells:
     """The first test cells, with all genes of the file; labels as published."""
     chosen = np.flatnonzero(cells.part == "test")
     rng = np.random.default_rng(0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from converters.celltype.answers import (
+from converters.celltype.confidence import CellTypeModel
+from converters.celltype.limits import Limits
+from converters.celltype.pbmc.answers import (
     Answers,
     ask,
     measure_answers,
@@ -19,9 +21,8 @@ from converters.celltype.answers import (
     measure_verdicts,
     measured,
 )
-from converters.celltype.confidence import CellTypeModel
-from converters.celltype.recipe import LABELS, Recipe
-from converters.celltype.training_cells import TrainingCells
+from converters.celltype.pbmc.choices import LABELS
+from converters.celltype.pbmc.pbmc_cells import PbmcCells
 from converters.datasets import BARON_HUMAN, KANG, NO_COUNTERPART, SYMPHONY, Cells, Study, read
 from converters.vocabulary import Float32, Int64, genes_table, place
 from zoo.card import Thresholds
@@ -49,7 +50,7 @@ class Evaluation:
     """One seed's model with what it is measured against."""
 
     model: CellTypeModel
-    cells: TrainingCells
+    cells: PbmcCells
     thresholds: Thresholds
     vocabulary: GeneVocabulary
     baselines: dict[str, Baseline]
@@ -57,7 +58,7 @@ class Evaluation:
 
     @classmethod
     def of(
-        cls, model: CellTypeModel, cells: TrainingCells, thresholds: Thresholds, seed: int
+        cls, model: CellTypeModel, cells: PbmcCells, thresholds: Thresholds, seed: int
     ) -> Evaluation:
         """Prepare: parse the vocabulary and train the baselines."""
         table = genes_table(cells.symbols, cells.gene_ids, model.confidence.gene_weight.numpy())
@@ -75,7 +76,7 @@ class Evaluation:
         return self.cells.counts("train"), self.cells.labels("train")
 
 
-def evaluate(evaluation: Evaluation, folder: Path, recipe: Recipe) -> Measurements:
+def evaluate(evaluation: Evaluation, folder: Path) -> Measurements:
     """Measure everything that needs one trained model."""
     inside = held_out(evaluation)
     for study in EXTERNAL:
@@ -210,3 +211,28 @@ def disturbed_setting(disturbed: Disturbed) -> Setting:
         study_independent=False,
         gene_coverage=disturbed.placed.coverage,
     )
+
+
+def keep_limits(limits: Limits, cells: int, into: Measurements) -> None:
+    """Keep the accuracies on so many calibration cells from which the limits were found."""
+    keep_grid(into, "counts", "counts a cell in the model's genes", limits.by_counts, cells)
+    keep_grid(
+        into, "coverage", "weighted gene coverage, mean of 5 lists", limits.by_coverage, cells
+    )
+
+
+def keep_grid(
+    into: Measurements, key: str, what: str, accuracy: Mapping[float, float], cells: int
+) -> None:
+    """Keep the accuracies of one grid."""
+    for step, value in accuracy.items():
+        setting = Setting(
+            key=f"pbmc3k-calibration-{key}-{step:g}",
+            dataset="pbmc3k",
+            role="validation",
+            condition=f"calibration cells with {step:g} {what}",
+            donor_independent=False,
+            study_independent=False,
+            gene_coverage=step if key == "coverage" else 1.0,
+        )
+        into.add(setting, "accuracy", measured(value, cells))

@@ -1,0 +1,1 @@
+"""Cell types by logistic regression in CellTypist's form, with the same confidence in the graph."""
