@@ -23,10 +23,10 @@ def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str,
     """`NAME=VALUE`, any number of them."""
     from zoo.recipes import setting_of
 
-    for entry in values:
-        if not entry.partition("=")[0] or "=" not in entry:
-            raise click.BadParameter(f"{entry!r} is not NAME=VALUE", ctx, parameter)
-    return dict(setting_of(entry) for entry in values)
+    for value in values:
+        if value.find("=") < 1:
+            raise click.BadParameter(f"{value!r} is not NAME=VALUE", ctx, parameter)
+    return dict(setting_of(value) for value in values)
 
 
 @click.command()
