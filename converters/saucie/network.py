@@ -55,15 +55,24 @@ class CountNormalization(nn.Module):
         logs = torch.log1p(_fractions(counts, self.summed) * self.target)
         self.mean, self.sd = logs.mean(dim=0), logs.std(dim=0).clamp(min=_SD_FLOOR)
 
+    def scale(self, counts: Tensor, present: Tensor) -> Tensor:
+        """float32 [cells, 1]: the factor that brings a cell to T counts."""
+        total = (counts * present * self.summed).sum(dim=1, keepdim=True)  # (cells, 1)
+        share = (present * self.share).sum(dim=-1, keepdim=True)
+        # A cell without counts is multiplied by something finite, never by 1 / 0.
+        return self.target * share / torch.where(total > 0, total, torch.ones_like(total))
+
     def forward(self, counts: Tensor, present: Tensor) -> Tensor:
         """Normalize counts [cells, genes], with `present` [genes] or [cells, genes]."""
-        c = counts * present
-        total = (c * self.summed).sum(dim=1, keepdim=True)  # (cells, 1)
-        share = (present * self.share).sum(dim=-1, keepdim=True)
-        # A cell without counts gets scale × 0 = 0, so log(1) = 0: finite, never 0 / 0.
-        scale = self.target * share / torch.where(total > 0, total, torch.ones_like(total))
-        x = (torch.log1p(c * scale) - self.mean) / self.sd
-        return x.clamp(-_CLIP, _CLIP) * present
+        logs = torch.log1p(counts * present * self.scale(counts, present))
+        return ((logs - self.mean) / self.sd).clamp(-_CLIP, _CLIP) * present
+
+    def undone(self, x: Tensor, counts: Tensor, present: Tensor) -> Tensor:
+        """Counts at the cell's own depth behind normalized values [cells, genes], at least 0."""
+        logs = x.clamp(-_CLIP, _CLIP) * self.sd + self.mean
+        # A panel without any gene that is summed has scale 0.
+        scale = self.scale(counts, present).clamp(min=1e-6)
+        return torch.expm1(logs).clamp(min=0) / scale
 
 
 class IntensityNormalization(nn.Module):
@@ -87,6 +96,11 @@ class IntensityNormalization(nn.Module):
         """Normalize intensities [cells, markers], with `present` [markers] or [cells, markers]."""
         x = (torch.asinh(values / self.cofactor) - self.mean) / self.sd
         return x.clamp(-_CLIP, _CLIP) * present
+
+    def undone(self, x: Tensor, values: Tensor, present: Tensor) -> Tensor:
+        """Intensities behind normalized values [cells, markers], at least 0."""
+        arcsinh = x.clamp(-_CLIP, _CLIP) * self.sd + self.mean
+        return (torch.sinh(arcsinh) * self.cofactor).clamp(min=0)
 
 
 class SaucieNetwork(nn.Module):
@@ -201,11 +215,11 @@ class SaucieModel(nn.Module):
         x = self.normalization(counts, gene_present)
         z = self.network.encode(x)
         h, reconstruction = self.network.decode(z)
-        imputed = reconstruction * self.normalization.sd + self.normalization.mean
+        imputed = self.normalization.undone(reconstruction, counts, gene_present)
         cluster, distance = self.clusters(z, h)
         error = self.reconstruction_error(x, reconstruction, gene_present)
         ood_z, ood_p = self.typicality(error)
-        return z, imputed.clamp(min=0), cluster, distance, error, ood_z, ood_p
+        return z, imputed, cluster, distance, error, ood_z, ood_p
 
 
 class HalfLinear(nn.Module):
