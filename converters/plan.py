@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from zoo.card import Author, CardModel, Line, ModelName, Paper, Sha256, Version
+from zoo.card import Author, CardModel, Line, ModelName, Paper, Sha256, Task, Version
 from zoo.card_file import problems_of
 from zoo.errors import FileMissing, InvalidPlan
 from zoo.evaluation.data_set import Condition, EvaluationData
@@ -47,6 +47,7 @@ class TrainingDataPlan(CardModel):
     conditions: list[Condition] = []
     """Disturbances of the test cells."""
     maximum_cells: int | None = None
+    """Take a random sample of so many cells of a larger file (with seed 0)."""
 
 
 class InputsPlan(CardModel):
@@ -74,6 +75,8 @@ class Plan(CardModel):
     version: Version = "1.0.0"
     date: str | None = None
     summary: Line | None = None
+    task: Task | None = None
+    """Where it is not the recipe's."""
     license: Line = "other"
     authors: list[Author] = Field(default=[Author(name="The CellZoo authors")], min_length=1)
     paper: Paper | None = None
