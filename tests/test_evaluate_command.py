@@ -92,8 +92,20 @@ def test_training_cells_leave_the_test_cells_out(model, tmp_path):
 
     subject = ModelSubject(ModelParts.of(in_place(model)))
     split = write_data(tmp_path / "split.h5ad", split=True)
-    assert len(read_training_cells(subject, split, "type")) == 60
-    assert len(read_training_cells(subject, write_data(tmp_path / "whole.h5ad"), "type")) == 90
+    training, held_out = read_training_cells(subject, split, "type")
+    assert (len(training), len(held_out)) == (60, 30)
+    whole, nothing = read_training_cells(subject, write_data(tmp_path / "whole.h5ad"), "type")
+    assert (len(whole), nothing) == (90, None)
+
+
+def test_shift_data_is_told_from_the_test_cells(run_zoo, model, data, tmp_path):
+    pytest.importorskip("sklearn")
+    training = write_data(tmp_path / "training.h5ad", seed=1, split=True)
+    ran = run_zoo("evaluate", model, "--data", data, "--role", "shift", "--training", training,
+                  "--training-label", "type", "--json")  # fmt: skip
+    assert ran.code == 0, ran.out
+    found = {row["metric"]: row["value"] for row in ran.json["rows"] if row["method"] == "model"}
+    assert found["ood_auroc"] == pytest.approx(0.5, abs=0.1)  # it is no shift at all
 
 
 def test_a_study_file(run_zoo, model, data, tmp_path):

@@ -17,7 +17,7 @@ from zoo.block import Int64
 from zoo.evaluation.metrics import Measure, share
 
 FEWEST_GROUPS = 3
-_RESAMPLES = 500
+RESAMPLES = 500
 _FEWER_RESAMPLES = 100
 _MANY_CELLS = 20_000
 
@@ -50,7 +50,9 @@ class Sampling:
             return cls(cells)
         return cls(cells, (*named, *np.flatnonzero(group < 0)[:, None]))
 
-    def measure(self, value: Callable[[Int64], float], seed: int = 0) -> Measure:
+    def measure(
+        self, value: Callable[[Int64], float], seed: int = 0, *, times: int = RESAMPLES
+    ) -> Measure:
         """A number of some rows, with the percentile interval over resampled rows.
 
         Resamples for which the number does not exist (NaN: no cell of a class was drawn) are left
@@ -59,7 +61,8 @@ class Sampling:
         if not self.cells:
             return Measure(float("nan"), 0, None, None)
         rng = np.random.default_rng(seed)
-        times = _RESAMPLES if self.cells <= _MANY_CELLS else _FEWER_RESAMPLES
+        if self.cells > _MANY_CELLS:
+            times = min(times, _FEWER_RESAMPLES)
         values = np.array([value(self._draw(rng)) for _ in range(times)])
         low, high = np.nanpercentile(values, [2.5, 97.5])
         measured = value(np.arange(self.cells))
