@@ -7,7 +7,7 @@ donors may differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,10 +60,9 @@ class Sampling:
         """
         if not self.cells:
             return Measure(float("nan"), 0, None, None)
-        rng = np.random.default_rng(seed)
         if self.cells > _MANY_CELLS:
             times = min(times, _FEWER_RESAMPLES)
-        values = np.array([value(self._draw(rng)) for _ in range(times)])
+        values = np.array([value(rows) for rows in self.draws(times, seed)])
         low, high = np.nanpercentile(values, [2.5, 97.5])
         measured = value(np.arange(self.cells))
         return Measure(measured, self.cells, (float(low), float(high)), "bootstrap")
@@ -77,6 +76,12 @@ class Sampling:
     def mean(self, values: npt.NDArray[np.floating], seed: int = 0) -> Measure:
         """The mean of a value of each cell."""
         return self.measure(lambda rows: float(values[rows].mean()), seed)
+
+    def draws(self, times: int, seed: int = 0) -> Iterator[Int64]:
+        """Rows of so many resamples."""
+        rng = np.random.default_rng(seed)
+        for _ in range(times):
+            yield self._draw(rng)
 
     def _draw(self, rng: np.random.Generator) -> Int64:
         if not self.groups:
