@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from zoo.card import Author, CardModel, Line, ModelName, Paper, Sha256, Version
+from zoo.card import Author, CardModel, Line, ModelName, Paper, Sha256, Task, Version
 from zoo.card_file import problems_of
 from zoo.errors import FileMissing, InvalidPlan
 from zoo.evaluation.data_set import Condition, EvaluationData
@@ -75,6 +75,8 @@ class Plan(CardModel):
     version: Version = "1.0.0"
     date: str | None = None
     summary: Line | None = None
+    task: Task | None = None
+    """Where it is not the recipe's."""
     license: Line = "other"
     authors: list[Author] = Field(default=[Author(name="The CellZoo authors")], min_length=1)
     paper: Paper | None = None

@@ -182,6 +182,8 @@ class Recipe(ABC):
     settings: ClassVar[type[Settings]]
     needs: ClassVar[frozenset[Need]] = frozenset()
     graph_recipe: ClassVar[GraphRecipe | None] = None
+    other_graphs: ClassVar[Mapping[str, GraphRecipe]] = {}
+    """Graphs to ask the same fits with, by a name for the rows that tell how far answers move."""
     minimum_cells: ClassVar[int] = 50
     holds_out: ClassVar[bool] = True
     """Whether cells are held out; a fit of one file's own cells is measured on them and says so."""

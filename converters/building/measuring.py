@@ -10,11 +10,13 @@ import numpy as np
 
 from converters.building.fits import Fit, Fitting
 from converters.building.order import Order
+from converters.building.other_graphs import measure_other_graphs
 from converters.building.parts import Division
 from converters.building.subject import FoldedBaselines
 from converters.training_cells import Int64, TrainingCells
 from zoo.evaluation.cells import LabelledCells, Placed
 from zoo.evaluation.conditions import measure_conditions
+from zoo.evaluation.data_set import EvaluationData
 from zoo.evaluation.evaluating import evaluate
 from zoo.evaluation.measure import measure
 from zoo.evaluation.measurements import Measurements, Setting, row_key
@@ -68,17 +70,26 @@ class Measuring:
         if not condition and into.seed == self.order.seeds[0]:
             wanted = self.order.plan.data.conditions
             measure_conditions(subject, placed, setting, wanted, into, baselines)
+            graphs = self.order.recipe.other_graphs
+            measure_other_graphs(subject, placed, answers, setting, graphs, into)
         return answers, baselines
 
     def elsewhere(
         self, subject: Subject, into: Measurements, inside: Outputs, baselines: TrainedBaselines
     ) -> None:
         """Measure the shipped fit on the plan's other data sets."""
-        sets = self.order.plan.evaluation
+        sets = [self._with_orthologs(data) for data in self.order.plan.evaluation]
         if into.seed != self.order.seeds[0]:
             sets = [data.model_copy(update={"conditions": []}) for data in sets]
         kinds = self.order.recipe.value_kinds
         evaluate(subject, sets, self.folder, into, baselines, inside, value_kinds=kinds)
+
+    def _with_orthologs(self, data: EvaluationData) -> EvaluationData:
+        """The data set with its table of orthologs beside the plan, where one lies there."""
+        if data.orthologs is None or not (self.order.folder / data.orthologs).is_file():
+            return data
+        path = (self.order.folder / data.orthologs).resolve()
+        return data.model_copy(update={"orthologs": str(path)})
 
     def _in_turn(
         self, fits: Sequence[Fit], division: Division, into: Measurements, condition: str
@@ -101,7 +112,13 @@ class Measuring:
         columns = np.unique(np.concatenate([fit.columns for fit in fits]))
         own = [np.searchsorted(columns, fit.columns) for fit in fits]
         pooled = None if condition else FoldedBaselines.joined(learned, own)
-        answers = measure(subject, self._all_folds(fits, division), setting, into, pooled)
+        everyone = self._all_folds(fits, division)
+        answers = measure(subject, everyone, setting, into, pooled)
+        if not condition and into.seed == self.order.seeds[0]:
+            wanted = self.order.plan.data.conditions
+            measure_conditions(subject, everyone, setting, wanted, into, pooled)
+            graphs = self.order.recipe.other_graphs
+            measure_other_graphs(subject, everyone, answers, setting, graphs, into)
         return answers, learned[0]
 
     def _all_folds(self, fits: Sequence[Fit], division: Division) -> LabelledCells:
