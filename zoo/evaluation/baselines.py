@@ -74,7 +74,7 @@ class LogisticRegression:
         try:
             from sklearn.linear_model import LogisticRegression as Model
         except ImportError as error:
-            raise MissingExtra("train", "fit the logistic regression to compare with") from error
+            raise MissingExtra("evaluate", "fit the logistic regression to compare with") from error
 
         self.model: Any = Model(C=1.0, max_iter=300)
         with warnings.catch_warnings():

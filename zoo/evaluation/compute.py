@@ -93,7 +93,7 @@ def parameters(graph: bytes) -> int:
     try:
         import onnx
     except ImportError as error:
-        raise MissingExtra("convert", "count the parameters of a graph") from error
+        raise MissingExtra("evaluate", "count the parameters of a graph") from error
     loaded = onnx.load_model_from_string(graph)
     return sum(int(np.prod(tensor.dims)) for tensor in loaded.graph.initializer)
 

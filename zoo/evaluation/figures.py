@@ -207,7 +207,7 @@ def _axes(count: int, width: float = 4.2, height: float = 3.4) -> tuple[Any, Any
     try:
         import matplotlib
     except ImportError as error:
-        raise MissingExtra("report", "draw the figures of a card") from error
+        raise MissingExtra("evaluate", "draw the figures of a card") from error
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
