@@ -123,6 +123,8 @@ def _claim(numbers: Numbers, text: str, order: Order) -> Claim:
 
 def on_card(row: Row) -> bool:
     """Whether a row is on the card itself; all rows are in `measurements.json`."""
+    if row.role == "ablation" and ":" in row.id:  # a neighbouring setting, group by group
+        return False
     return ":" not in row.metric
 
 

@@ -102,19 +102,22 @@ class Asked:
         return self.where(keep, condition=f"{most:,} cells drawn at random")
 
     def by_group(self) -> Iterator[Asked]:
-        """Each group alone, as `key:group`."""
+        """Each group alone, as `key:group`; nothing where there is one."""
         group = self.cells.group
-        if group is None or not 1 < len(self.cells.groups) <= MOST_GROUPS:
+        if group is None or not 1 < len(np.unique(group[group >= 0])) <= MOST_GROUPS:
             return
-        for code, name in enumerate(self.cells.groups):
-            if (group == code).any():
-                yield self.where(group == code, f":{name}", name)
+        for code in np.unique(group[group >= 0]).tolist():
+            name = self.cells.groups[code]
+            yield self.where(group == code, f":{name}", name)
 
     def by_slide(self) -> Iterator[Asked]:
         """Each slide alone, as `key:slide`; nothing where there is one."""
         slides = self.cells.placed.slides
-        if slides is None or not 1 < len(slides.names) <= MOST_GROUPS:
+        if slides is None or not slides.names:
             return
-        for code, name in enumerate(slides.names):
-            if (slides.codes == code).any():
-                yield self.where(slides.codes == code, f":{name}", f"slide {name}")
+        present = np.unique(slides.codes).tolist()
+        if not 1 < len(present) <= MOST_GROUPS:
+            return
+        for code in present:
+            name = slides.names[code]
+            yield self.where(slides.codes == code, f":{name}", f"slide {name}")
