@@ -47,6 +47,7 @@ class TrainingDataPlan(CardModel):
     conditions: list[Condition] = []
     """Disturbances of the test cells."""
     maximum_cells: int | None = None
+    """Take a random sample of so many cells of a larger file (with seed 0)."""
 
 
 class InputsPlan(CardModel):

@@ -110,6 +110,9 @@ class Inputs(CardModel):
     gene_coverage: Share
     """Smallest accepted gene coverage, weighted by what each gene contributes to the model."""
     value_kinds: list[ValueKind] = Field(min_length=1)
+    total_counts: bool = False
+    """Whether the graph takes each cell's counts over all genes of the file: log values whose genes
+    were filtered afterwards are then refused, since their sums are no longer known."""
     graph_recipe: GraphRecipe | None = None
 
 

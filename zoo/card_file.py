@@ -73,7 +73,7 @@ class ModelCard:
 
     def render(self) -> str:
         """The text of the card's file."""
-        yaml = _yaml()
+        yaml = require_yaml()
         matter = yaml.dump(front_matter(self.block), sort_keys=False, allow_unicode=True, width=100)
         return f"---\n{matter}---\n{self.prose}"
 
@@ -117,16 +117,23 @@ def problems_of(error: ValidationError, prefix: str = "") -> str:
     return "; ".join(told) + (f"; and {more} more" if more else "")
 
 
-def _yaml() -> Any:
+def require_yaml(extra: str = "hub", purpose: str = "read or write model cards") -> Any:
+    """The package PyYAML.
+
+    Raises
+    ------
+    MissingExtra
+
+    """
     try:
         import yaml
     except ImportError as error:
-        raise MissingExtra("hub", "read or write model cards") from error
+        raise MissingExtra(extra, purpose) from error
     return yaml
 
 
 def _load_yaml(front: str, path: str) -> dict[str, Any]:
-    yaml = _yaml()
+    yaml = require_yaml()
     try:
         # Aliases can make a small text expand without bound; no card needs one.
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(front)):

@@ -121,6 +121,7 @@ def examine(
         dataset.path, alignment.column if alignment else "index", names
     )
     if parts and alignment:
+        findings += validation.library_findings(dataset.path, chosen, parts.card, evidence)
         findings += validation.organism_findings(dataset.path, parts.card, organism)
         findings += validation.coverage_findings(
             dataset.path, parts.card, alignment, names, parts.vocabulary

@@ -76,7 +76,7 @@ def check_parity(pulled: PulledModel, *, device: Device = "cpu") -> list[OutputP
         sample, expected = Path(folder, "sample.h5ad"), Path(folder, "expected.h5")
         sample.write_bytes(pulled.read("sample"))
         expected.write_bytes(pulled.read("expected"))
-        actual = _outputs(parts, sample, device)
+        actual = sample_outputs(parts, sample, device)
         stored = _stored(expected, parts, len(next(iter(actual.values()))))
     return [
         compare(name, actual[name], stored[name], parts.card.tolerances[name])
@@ -95,8 +95,8 @@ def compare(
     return OutputParity(name, float(difference.max(initial=0)), int((~within).sum()), tolerance)
 
 
-def _outputs(parts: ModelParts, sample: Path, device: Device) -> Arrays:
-    """All outputs of the graph for the sample."""
+def sample_outputs(parts: ModelParts, sample: Path, device: Device = "cpu") -> Arrays:
+    """All outputs of the graph for a sample's file."""
     with open_dataset(sample) as dataset:
         examination = examine(dataset, parts)
         raise_first(examination.findings, force=False)

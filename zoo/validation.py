@@ -23,6 +23,7 @@ from zoo.errors import (
     NoSharedGenes,
     OnlyEmptyCells,
     OutOfScope,
+    UnknownLibrary,
     VersionedGeneIds,
     WrongOrganism,
     WrongValueKind,
@@ -239,6 +240,18 @@ def described_organism(evidence: OrganismEvidence) -> list[Finding]:
         hint = _SAY_ORGANISM
         return [Finding("yellow", "organism", f"Not known: {evidence.sentence}.", hint)]
     return [Finding("green", "organism", f"{evidence.organism}: {evidence.sentence}.")]
+
+
+def library_findings(
+    path: str, source: str, card: CellZooBlock, evidence: Evidence | None
+) -> list[Finding]:
+    """A finding where a model needs a cell's counts over all genes, and log values lost them."""
+    if not card.inputs.total_counts or evidence is None:
+        return []
+    if evidence.value_kind != "log_normalized" or evidence.target_sum is not None:
+        return []
+    error = UnknownLibrary(path, source, card.name, evidence=evidence.sentence())
+    return [Finding.of_error("total_counts", error)]
 
 
 def coverage_findings(

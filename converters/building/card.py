@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from converters.building.folder import Written
 from converters.building.order import Order
 from converters.building.parts import Division
 from converters.card import Numbers, code_digest
+from converters.plan import Plan
 from zoo.card import (
     CellZooBlock,
     Change,
@@ -62,11 +64,12 @@ def write_card(folder: Path, findings: Findings) -> None:
     figures.draw(folder / "figures", findings.rows)
     used = compute.measure(folder / "model.onnx", findings.written.feed)
     block = block_of(findings, used)
-    text = prose.card_text(findings.order, block, findings.rows, sorted_figures(folder))
+    order = findings.order
+    text = prose.card_text(order.plan, order.folder, block, findings.rows, figures_of(folder))
     (folder / "README.md").write_text(ModelCard(block, text).render(), encoding="utf-8")
 
 
-def sorted_figures(folder: Path) -> list[str]:
+def figures_of(folder: Path) -> list[str]:
     """Names of the figures, sorted."""
     return sorted(path.name for path in (folder / "figures").glob("*.png"))
 
@@ -75,12 +78,7 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
     """The `cellzoo:` block."""
     order, fitted = findings.order, findings.fit.fitted
     recipe, plan = order.recipe, order.plan
-    numbers = Numbers.of(findings.rows)
-    scope = plan.scope
-    works_well = [_claim(numbers, text, order) for text in scope.works_well]
-    works_poorly = [_claim(numbers, text, order) for text in scope.works_poorly]
-    claimed = {row for claim in (*works_well, *works_poorly) for row in claim.rows}
-    kept = [row for row in findings.rows if on_card(row) or row.id in claimed]
+    told = Told.of(plan, findings.rows, str(order.request.config))
     date = plan.date or datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     return CellZooBlock(
         card_version=1,
@@ -96,36 +94,74 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
         inputs=_inputs(findings),
         outputs=list(fitted.outputs),
         scope=Scope(
-            intended=scope.intended or list(recipe.intended) or [_DEFAULT_INTENDED],
-            out_of_scope=scope.out_of_scope or list(recipe.out_of_scope) or [_DEFAULT_OUT_OF_SCOPE],
-            works_well=works_well,
-            works_poorly=works_poorly,
+            intended=plan.scope.intended or list(recipe.intended) or [_DEFAULT_INTENDED],
+            out_of_scope=plan.scope.out_of_scope
+            or list(recipe.out_of_scope)
+            or [_DEFAULT_OUT_OF_SCOPE],
+            works_well=told.works_well,
+            works_poorly=told.works_poorly,
         ),
         thresholds=fitted.thresholds,
         calibration=fitted.calibration,
         tolerances=findings.written.tolerances,  # type: ignore[arg-type]
         data=_sources(findings),
         training=_training(findings),
-        evaluation=[row for row in kept if row.role != "robustness"],
-        robustness=[row for row in kept if row.role == "robustness"],
+        evaluation=told.evaluation,
+        robustness=told.robustness,
         compute=used,
         changelog=[Change(version=plan.version, date=date, changes=list(plan.changes))],
     )
 
 
-def _claim(numbers: Numbers, text: str, order: Order) -> Claim:
+@dataclass(frozen=True)
+class Told:
+    """What of the measured rows stands on the card itself."""
+
+    works_well: list[Claim]
+    works_poorly: list[Claim]
+    evaluation: list[Row]
+    robustness: list[Row]
+
+    @classmethod
+    def of(cls, plan: Plan, rows: Sequence[Row], origin: str) -> Told:
+        """Claims with their numbers, the rows that back them, and the main rows.
+
+        Raises
+        ------
+        InvalidPlan
+            If a claim names a row that was not measured.
+
+        """
+        numbers = Numbers.of(rows)
+        works_well = [_claim(numbers, text, origin) for text in plan.scope.works_well]
+        works_poorly = [_claim(numbers, text, origin) for text in plan.scope.works_poorly]
+        claimed = {row for claim in (*works_well, *works_poorly) for row in claim.rows}
+        kept = [row for row in rows if on_card(row) or row.id in claimed]
+        return cls(
+            works_well,
+            works_poorly,
+            [row for row in kept if row.role != "robustness"],
+            [row for row in kept if row.role == "robustness"],
+        )
+
+
+def _claim(numbers: Numbers, text: str, origin: str) -> Claim:
     try:
         return numbers.claim(text)
     except KeyError as error:
         detail = f"a claim names {error.args[0]!r}, and no such row was measured"
-        raise InvalidPlan(str(order.request.config), detail) from error
+        raise InvalidPlan(origin, detail) from error
 
 
 def on_card(row: Row) -> bool:
-    """Whether a row is on the card itself; all rows are in `measurements.json`."""
-    if row.role == "ablation" and ":" in row.id:  # a neighbouring setting, group by group
+    """Whether a row is on the card itself; all rows are in `measurements.json`.
+
+    Left out are single types and single groups, and what baselines do in the robustness grid: a
+    large card is slow to parse.
+    """
+    if ":" in row.metric or ":" in row.id:
         return False
-    return ":" not in row.metric
+    return row.role != "robustness" or row.method == "model" or row.metric == "accuracy"
 
 
 def _inputs(findings: Findings) -> Inputs:
@@ -150,6 +186,7 @@ def _inputs(findings: Findings) -> Inputs:
         gene_release=plan.gene_release,
         gene_coverage=findings.fit.fitted.gene_coverage,
         value_kinds=list(recipe.value_kinds),
+        total_counts="total_counts" in findings.fit.fitted.inputs,
         graph_recipe=recipe.graph_recipe,
     )
 

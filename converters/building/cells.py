@@ -80,7 +80,7 @@ def read_cells(order: Order) -> TrainingCells:
             slides=_slides(dataset, order),
             facts=_facts(dataset, plan.label),
         )
-    cells = _with_labels(cells, order)
+    cells = _sampled(_with_labels(cells, order), plan.maximum_cells)
     if len(cells) < order.recipe.minimum_cells:
         raise TooFewCells(path, "whole", len(cells), order.recipe.minimum_cells)
     return cells
@@ -185,6 +185,15 @@ def _with_labels(cells: TrainingCells, order: Order) -> TrainingCells:
 def spatial(order: Order) -> bool:
     """Whether cells are read among their neighbours, so that none may be left out of a slide."""
     return order.recipe.graph_recipe is not None
+
+
+def _sampled(cells: TrainingCells, maximum: int | None) -> TrainingCells:
+    """At most so many cells, drawn with seed 0 whatever the seed of the fit."""
+    if maximum is None or len(cells) <= maximum:
+        return cells
+    keep: Flags = np.zeros(len(cells), dtype=bool)
+    keep[np.random.default_rng(0).choice(len(cells), maximum, replace=False)] = True
+    return cells.where(keep)
 
 
 def _mapped(

@@ -16,6 +16,7 @@ from converters.building.subject import FoldedBaselines
 from converters.training_cells import Int64, TrainingCells
 from zoo.evaluation.cells import LabelledCells, Placed
 from zoo.evaluation.conditions import measure_conditions
+from zoo.evaluation.data_set import EvaluationData
 from zoo.evaluation.evaluating import evaluate
 from zoo.evaluation.measure import measure
 from zoo.evaluation.measurements import Measurements, Setting, row_key
@@ -77,11 +78,18 @@ class Measuring:
         self, subject: Subject, into: Measurements, inside: Outputs, baselines: TrainedBaselines
     ) -> None:
         """Measure the shipped fit on the plan's other data sets."""
-        sets = self.order.plan.evaluation
+        sets = [self._with_orthologs(data) for data in self.order.plan.evaluation]
         if into.seed != self.order.seeds[0]:
             sets = [data.model_copy(update={"conditions": []}) for data in sets]
         kinds = self.order.recipe.value_kinds
         evaluate(subject, sets, self.folder, into, baselines, inside, value_kinds=kinds)
+
+    def _with_orthologs(self, data: EvaluationData) -> EvaluationData:
+        """The data set with its table of orthologs beside the plan, where one lies there."""
+        if data.orthologs is None or not (self.order.folder / data.orthologs).is_file():
+            return data
+        path = (self.order.folder / data.orthologs).resolve()
+        return data.model_copy(update={"orthologs": str(path)})
 
     def _in_turn(
         self, fits: Sequence[Fit], division: Division, into: Measurements, condition: str

@@ -1,24 +1,28 @@
 """The text of a card: a plan's own, or one that says what was measured and how to read it.
 
-`{{row id}}` becomes a measured number; `{{table:metric:NAME}}` a table of one metric over all
-settings and methods, `{{table:key:KEY}}` all metrics of one setting, `{{table:neighbours}}` the
-neighbouring settings, `{{table:seeds}}` the spread over the seeds.
+`{{row id}}` becomes a measured number; `{{table:metric:NAME}}` a table of one metric over all data
+sets and methods, `{{table:robustness:NAME}}` the same under disturbances, `{{table:key:KEY}}` all
+metrics of one setting, `{{table:neighbours}}` the neighbouring settings, `{{table:seeds}}` the
+spread over the seeds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from converters.building.order import Order
 from converters.card import Numbers, markdown_table
+from converters.plan import Plan
 from zoo.card import CellZooBlock, Row
 from zoo.errors import FileMissing, InvalidPlan
 
 _METHODS = {"model": "this model"}
 
 
-def card_text(order: Order, block: CellZooBlock, rows: Sequence[Row], figures: list[str]) -> str:
-    """The prose of a card.
+def card_text(
+    plan: Plan, folder: Path, block: CellZooBlock, rows: Sequence[Row], figures: list[str]
+) -> str:
+    """The prose of a card; the plan's text lies in `folder`.
 
     Raises
     ------
@@ -26,9 +30,9 @@ def card_text(order: Order, block: CellZooBlock, rows: Sequence[Row], figures: l
         If the plan names a text that is not there, or the text a row that was not measured.
 
     """
-    if order.plan.prose is None:
+    if plan.prose is None:
         return _draft(block, rows, figures)
-    path = order.folder / order.plan.prose
+    path = folder / plan.prose
     if not path.is_file():
         raise FileMissing(str(path))
     try:
@@ -49,6 +53,7 @@ class Tables(dict[str, Callable[[], str]]):
         kind, _, rest = name.partition(":")
         makers: dict[str, Callable[[], str]] = {
             "metric": lambda: by_metric(self.rows, rest),
+            "robustness": lambda: by_metric(self.rows, rest, disturbed=True),
             "key": lambda: by_key(self.rows, rest),
             "neighbours": lambda: neighbours(self.rows),
             "seeds": lambda: seeds(self.rows),
@@ -56,17 +61,33 @@ class Tables(dict[str, Callable[[], str]]):
         return makers[kind]
 
 
-def by_metric(rows: Sequence[Row], metric: str) -> str:
+def by_metric(rows: Sequence[Row], metric: str, *, disturbed: bool = False) -> str:
     """One metric: a line for each setting, a column for each method."""
-    found = [row for row in rows if row.metric == metric and row.role != "ablation"]
+    found = [
+        row
+        for row in rows
+        if row.metric == metric
+        and row.role != "ablation"
+        and (row.role == "robustness") == disturbed
+    ]
     methods = list(dict.fromkeys(row.method for row in found))
     settings = list(dict.fromkeys((row.dataset, row.condition) for row in found))
     at = {(row.dataset, row.condition, row.method): row for row in found}
+    conditions = shortened([condition for _, condition in settings])
     lines = [
-        [dataset, condition, *(_told(at.get((dataset, condition, m))) for m in methods)]
-        for dataset, condition in settings
+        [dataset, short, *(_told(at.get((dataset, condition, m))) for m in methods)]
+        for (dataset, condition), short in zip(settings, conditions, strict=True)
     ]
     return markdown_table(["data set", "condition", *map(_method, methods)], lines)
+
+
+def shortened(conditions: Sequence[str]) -> list[str]:
+    """Conditions without the parts that all of them share, and without how cells were held out."""
+    parts = [condition.split("; ") for condition in conditions]
+    parts = [["held out" if p.startswith("held out: ") else p for p in line] for line in parts]
+    shared = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
+    short = [[part for part in line if part not in shared] for line in parts]
+    return ["; ".join(line) or "as published" for line in short]
 
 
 def by_key(rows: Sequence[Row], key: str) -> str:

@@ -114,5 +114,5 @@ class CellType(Recipe):
             "gain_sd=0": settings.changed(gain_sd=0.0, dead_share=0.0, shift_sd=0.0),
             "full_panel_share=1": settings.changed(full_panel_share=1.0),
             f"genes={settings.genes // 4}": settings.changed(genes=settings.genes // 4),
-            f"members={1}": settings.changed(members=1),
+            "members=1": settings.changed(members=1),
         }

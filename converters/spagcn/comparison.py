@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import sparse
+from torch import Tensor
 
 from converters.card import markdown_table
 from converters.datasets import data_folder
@@ -131,7 +132,8 @@ def main() -> None:
     table = compare(parser.parse_args().data)
     TARGET.write_text(
         "# Self-training beside k-means\n\nWritten by `python -m converters.spagcn.comparison`: "
-        "adjusted Rand index with the annotated regions, mean over seeds 0 to 2 and their range.\n\n"
+        "adjusted Rand index with the annotated regions, mean over seeds 0 to 2 and their "
+        "range.\n\n"
         f"{table}\n",
         encoding="utf-8",
     )

@@ -17,6 +17,8 @@ from converters.building.build import build, checkpoint_folder  # noqa: E402
 from converters.building.cells import read_cells  # noqa: E402
 from converters.building.order import Order  # noqa: E402
 from converters.building.parts import divide  # noqa: E402
+from converters.building.prose import shortened  # noqa: E402
+from converters.building.retelling import retell  # noqa: E402
 from zoo.card_file import ModelCard  # noqa: E402
 from zoo.errors import (  # noqa: E402
     ConflictingOptions,
@@ -297,6 +299,33 @@ def test_a_plan_says_everything(request_of, tmp_path):
     assert "| data set | condition | this model |" in (report.folder / "README.md").read_text()
     facts = json.loads((report.folder / "measurements.json").read_text())["facts"]
     assert facts["cells_by_part"]["test"] > 0
+
+
+def test_a_card_is_told_anew_without_a_training(request_of, tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN)
+    (tmp_path / "card.md").write_text("\n# tiny\n")
+    report = build(
+        Tiny(), request_of("tiny-retold", label=None, config=tmp_path / "plan.toml"), SILENT
+    )
+    graph = (report.folder / "model.onnx").read_bytes()
+    (tmp_path / "plan.toml").write_text(PLAN.replace("On other donors", "Elsewhere"))
+    (tmp_path / "card.md").write_text("\n# tiny, again\n\n{{table:robustness:accuracy}}\n")
+    retell(report.folder, tmp_path / "plan.toml")
+    card = ModelCard.read(report.folder / "README.md")
+    assert card.block.scope.works_well[0].statement.startswith("Elsewhere: ")
+    assert "tiny, again" in card.prose
+    assert "of the molecules kept" in card.prose
+    assert (report.folder / "model.onnx").read_bytes() == graph
+    assert zoo.load(str(report.folder)).card == card.block
+
+
+def test_shared_parts_of_conditions_are_left_out():
+    told = [
+        "held out: by cell; 10% hidden",
+        "held out: by cell; 50% kept; 10% hidden",
+        "x; 10% hidden",
+    ]
+    assert shortened(told) == ["held out", "held out; 50% kept", "x"]
 
 
 @pytest.mark.parametrize(

@@ -251,18 +251,12 @@ def _baselines(
 
 def _write(measured: Measured, folder: Path | None, output: Path | None) -> list[str]:
     """Write what was asked for; returns the paths."""
-    from zoo.errors import OutputUnwritable
     from zoo.evaluation import measurements
     from zoo.evaluation.rewriting import rewrite
-    from zoo.staging import staged
 
     written = []
     if output is not None:
-        try:
-            with staged(output) as staging:
-                measurements.write(staging, measured.rows, {})
-        except OSError as error:
-            raise OutputUnwritable(str(output), error.strerror or str(error)) from error
+        measurements.save(output, measured.rows)
         written.append(str(output))
     if folder is not None:
         rewrite(folder, measured)
@@ -275,8 +269,8 @@ def _print(reference: str, measured: Measured, written: Sequence[str]) -> None:
 
     click.echo(f"{printing.plain(reference)}: {len(measured.rows):,} numbers, with 95% intervals")
     for table in tables(measured.rows):
-        click.echo()
-        printing.print_table(table.title, table.columns, table.lines)
+        printing.print_heading(table.title)
+        printing.print_table("", table.columns, table.lines)
     if (used := measured.compute) is not None:
         click.echo(
             f"\nResources: {used.cells_per_second:,.0f} cells/s, {used.peak_memory_mb:,.0f} MB "

@@ -13,6 +13,14 @@ from zoo.errors.base import (
     UsageError,
     ZooError,
 )
+from zoo.errors.calibration import (
+    AlphaTooSmall,
+    CellsSeenBefore,
+    NotAClassifier,
+    OneLabel,
+    TooFewLabelledCells,
+    UnknownLabels,
+)
 from zoo.errors.command import (
     CacheUnwritable,
     ConflictingOptions,
@@ -88,6 +96,7 @@ from zoo.errors.model import (
     NotInCache,
     ParityFailed,
     RegistryOutOfDate,
+    UnknownLibrary,
     UnknownModel,
     UnknownScheme,
     UnknownVersion,
@@ -113,8 +122,10 @@ from zoo.errors.training import (
 )
 
 __all__ = [
+    "AlphaTooSmall",
     "CacheDamaged",
     "CacheUnwritable",
+    "CellsSeenBefore",
     "CheckFailed",
     "ClaimedRow",
     "CoincidentSpots",
@@ -161,6 +172,7 @@ __all__ = [
     "NoSharedGenes",
     "NoSlides",
     "NoValues",
+    "NotAClassifier",
     "NotAResult",
     "NotCached",
     "NotCoordinates",
@@ -171,6 +183,7 @@ __all__ = [
     "NotInCache",
     "NothingMeasured",
     "OneGroup",
+    "OneLabel",
     "OnlyEmptyCells",
     "OtherDataFile",
     "OutOfScope",
@@ -186,10 +199,13 @@ __all__ = [
     "SplitLeak",
     "SpotsWithoutSlide",
     "TooFewCells",
+    "TooFewLabelledCells",
     "TruncatedFile",
     "UngroupedCells",
     "UnknownFormat",
     "UnknownGroups",
+    "UnknownLabels",
+    "UnknownLibrary",
     "UnknownModel",
     "UnknownModelLabel",
     "UnknownOutputFormat",

@@ -293,6 +293,27 @@ class LowGeneCoverage(OutOfScope):
         )
 
 
+class UnknownLibrary(OutOfScope):
+    """The model needs each cell's counts over all genes, and the file no longer tells them."""
+
+    example = {
+        "path": "my.h5ad",
+        "source": "X",
+        "model": "logistic-pbmc",
+        "evidence": "near-integers after inverting base e; cell sums vary",
+    }
+
+    def __init__(self, path: str, source: str, model: str, *, evidence: str) -> None:
+        self.path, self.source, self.model, self.evidence = path, source, model, evidence
+        super().__init__(
+            f"{model!r} holds each gene against all counts of its cell, and {source} of {path!r} "
+            "holds log values whose cells do not sum to one number, as when genes were left out "
+            f"after the logarithm ({evidence}).",
+            "Give the file before genes were filtered, or its counts. --force runs all the same, "
+            "with the sum of the genes that are here, and marks every cell.",
+        )
+
+
 # -- checks --------------------------------------------------------------------------------------
 
 

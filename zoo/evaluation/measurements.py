@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.card import Role, Row
+from zoo.errors import OutputUnwritable
 from zoo.evaluation.metrics import Measure
+from zoo.staging import staged
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,21 @@ def write(path: Path, rows: Iterable[Row], facts: dict[str, Any]) -> None:
     """Write rows and single facts (times, sizes, thresholds)."""
     content = {"facts": facts, "rows": [row.model_dump(mode="json") for row in rows]}
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def save(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows where a user wants them: the whole file or nothing.
+
+    Raises
+    ------
+    OutputUnwritable
+
+    """
+    try:
+        with staged(path) as staging:
+            write(staging, rows, {})
+    except OSError as error:
+        raise OutputUnwritable(str(path), error.strerror or str(error)) from error
 
 
 def read(path: Path) -> tuple[list[Row], dict[str, Any]]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from converters.card import Numbers, code_digest, source
-from converters.celltype import claims, tables
 from converters.celltype.calibrate import pooled_classes
 from converters.celltype.confidence import METHOD, OUTPUTS, TOLERANCES, CellTypeModel
+from converters.celltype.pbmc import claims, tables
 from converters.celltype.pbmc.answers import ask
 from converters.celltype.pbmc.choices import LABELS, Choices
 from converters.celltype.pbmc.export import sample_cells

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from converters.card import Numbers, markdown_table
-from converters.celltype import claims
+from converters.celltype.pbmc import claims
 from converters.celltype.pbmc.choices import LABELS
 from zoo.card import Row
 from zoo.evaluation.measurements import row_key
