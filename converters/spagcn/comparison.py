@@ -102,11 +102,10 @@ def indices(cells: TrainingCells, seed: int) -> list[float]:
     def index(groups: npt.NDArray[np.integer]) -> float:
         return adjusted_rand_index(cells.label[known], groups[known].astype(np.int64))  # type: ignore[index]
 
-    points = (smooth.numpy(), y.numpy())
-    return [
-        index(cluster),
-        *(index(kmeans(p, settings.clusters, seed=seed).labels) for p in points),
-    ]
+    def by_kmeans(points: Tensor) -> float:
+        return index(kmeans(points.numpy(), settings.clusters, seed=seed).labels)
+
+    return [index(cluster), by_kmeans(smooth), by_kmeans(y)]
 
 
 def compare(folder: Path) -> str:
