@@ -237,7 +237,7 @@ def test_an_existing_folder_is_kept(request_of, made):
 def test_a_folder_of_other_things_is_never_replaced(request_of, tmp_path):
     (tmp_path / "thesis.docx").write_text("years of work")
     request = replace(request_of(split="donor", overwrite=True), output=tmp_path)
-    with pytest.raises(OutputUnwritable, match="it holds other things than a model"):
+    with pytest.raises(OutputUnwritable, match="it is a folder with other files, and no model"):
         build(Tiny(), request, SILENT)
     assert (tmp_path / "thesis.docx").exists()
 
