@@ -189,6 +189,7 @@ def test_measuring_again_replaces_the_rows_and_the_section(run_zoo, model, data)
     prose = ModelCard.read(model / "README.md").prose
     assert prose.count("## Measured afterwards") == 1
     assert "**second:" in prose
+    assert len(ModelCard.read(model / "README.md").block.data) == 2  # one file, one source
     assert "**other-donors:" in prose
 
 

@@ -111,8 +111,9 @@ def _block(block: CellZooBlock, measured: Measured) -> CellZooBlock:
     disturbed = [row for row in kept if row.role == "robustness"]
     others = [row for row in kept if row.role != "robustness"]
     sources = {source.name: source for source in block.data}
+    files = {source.sha256 for source in block.data}  # under whatever name
     for done in measured.data:
-        if done.data.dataset not in sources:
+        if done.data.dataset not in sources and done.sha256 not in files:
             sources[done.data.dataset] = _source(done)
     changed = {
         **block.model_dump(),
