@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.card import Tolerance
+from zoo.card import Tolerance, ValueKind
 from zoo.count_stream import CountStream
 from zoo.errors import InvalidModelFile
 from zoo.examination import examine
@@ -100,7 +100,7 @@ def sample_outputs(parts: ModelParts, sample: Path, device: Device = "cpu") -> A
     with open_dataset(sample) as dataset:
         kinds = parts.card.inputs.value_kinds
         # Intensities cannot be told by evidence; of its own sample, a model knows.
-        declared = "intensity" if list(kinds) == ["intensity"] else None
+        declared: ValueKind | None = "intensity" if list(kinds) == ["intensity"] else None
         examination = examine(dataset, parts, value_kind=declared)
         raise_first(examination.findings, force=False)
         assert examination.alignment is not None, "an examination with a model aligns"
