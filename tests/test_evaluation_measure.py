@@ -158,6 +158,12 @@ def test_groups_have_rows_of_their_own_and_are_what_intervals_are_drawn_over(tin
     assert rows["set.model.accuracy"].condition == "all cells; intervals over 3 groups"
 
 
+def test_one_group_of_several_has_no_rows_of_its_own(tiny):
+    cells = cells_of(groups=("d1", "d2"), group=np.zeros(60, int))
+    rows, _ = measured(tiny, cells)
+    assert not [name for name in rows if ":" in name]
+
+
 def test_baselines_stand_beside_the_model(tiny):
     pytest.importorskip("sklearn")
     baselines = TrainedBaselines.of(cells_of(90, seed=1), ("counts",))

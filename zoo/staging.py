@@ -12,7 +12,6 @@ import os
 import platform
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,35 +41,6 @@ def staged(target: Path) -> Iterator[Path]:
     except BaseException:
         staging.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
-    """Give a folder to fill; it takes the place of `target` at the end, or vanishes.
-
-    A folder cannot be replaced at once: the old one is moved aside for a moment and moved back if
-    the new one cannot take its place.
-
-    Raises
-    ------
-    OSError
-        From making or moving folders; errors of the block pass through.
-
-    """
-    staging, old = staging_path(target), staging_path(target)
-    try:
-        staging.mkdir(parents=True)
-        yield staging
-        if target.exists():
-            target.replace(old)
-        staging.replace(target)
-    except BaseException:
-        if old.exists() and not target.exists():
-            old.replace(target)
-        raise
-    finally:
-        for left in (staging, old):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def write_atomically(target: Path, content: bytes) -> None:

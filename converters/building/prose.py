@@ -15,6 +15,7 @@ from converters.card import Numbers, markdown_table
 from converters.plan import Plan
 from zoo.card import CellZooBlock, Row
 from zoo.errors import FileMissing, InvalidPlan
+from zoo.evaluation.measurements import row_key
 
 _METHODS = {"model": "this model"}
 
@@ -101,18 +102,24 @@ def by_key(rows: Sequence[Row], key: str) -> str:
 
 
 def neighbours(rows: Sequence[Row]) -> str:
-    """Neighbouring settings: a line each, the metrics that they share as columns."""
-    found = [row for row in rows if row.role == "ablation" and ":" not in row.metric]
+    """Neighbouring settings: a line each, the model's metrics that they share as columns."""
+    of_model = [row for row in rows if row.method == "model" and ":" not in row.metric]
+    found = [row for row in of_model if row.role == "ablation"]
     metrics = list(dict.fromkeys(row.metric for row in found))
-    conditions = list(dict.fromkeys(row.condition for row in found))
-    at = {(row.condition, row.metric): row for row in found}
-    base = {(_base(row.id), row.metric): row for row in rows if row.method == "model"}
-    shipped = {m: base.get((_base(found[0].id), m)) for m in metrics} if found else {}
-    lines = [["as shipped", *(_value(shipped.get(m)) for m in metrics)]]
-    for condition in conditions:
-        name = condition.rpartition("; ")[2]
-        lines.append([name, *(_value(at.get((condition, m))) for m in metrics)])
+    names = list(dict.fromkeys(_neighbour(row) for row in found))
+    at = {(_neighbour(row), row.metric): row for row in found}
+    shipped = {(row.id.split(".")[0], row.metric): row for row in of_model}
+    base = {row.metric: shipped.get((_base(row.id), row.metric)) for row in found}
+    lines = [["as shipped", *(_value(base.get(m)) for m in metrics)]]
+    lines += [[name, *(_value(at.get((name, m))) for m in metrics)] for name in names]
     return markdown_table(["setting", *metrics], lines)
+
+
+def _neighbour(row: Row) -> str:
+    """The name of a neighbouring setting, which stands in the condition and in the row's id."""
+    key = row.id.split(".")[0].partition("+")[2]
+    parts = row.condition.split("; ")
+    return next((part for part in parts if row_key(part) == key), key)
 
 
 def seeds(rows: Sequence[Row]) -> str:
