@@ -49,7 +49,7 @@ class SaucieSettings(Settings):
     lambda_d: float = 0.0
     """Weight of the intracluster distance; needs lambda_c."""
 
-    clusters: int = 6
+    clusters: int = 5
     """Number of k-means centroids that are frozen in the graph."""
     cluster_by: str = "kmeans"
     """`kmeans` on the embedding, or `codes`: binarised activations, as published."""
