@@ -40,6 +40,8 @@ class TrainingDataPlan(CardModel):
     """Labels whose cells are left out."""
     batch: str | None = None
     split: str | None = None
+    hold_out: list[str] = []
+    """Groups of that column (else of `batch`) that are the test; `test` is then not used."""
     leave_one_out: bool = False
     slide_key: str | None = None
     validation: float = 0.2

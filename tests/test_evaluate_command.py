@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from counts_file import GENES, make_adata
+from spatial_file import make_slides
 from tiny_model import write_manifest, write_tiny_model
+from tiny_spatial_model import write_tiny_spatial_model
 
 from zoo.card_file import ModelCard
 from zoo.evaluation import measurements
@@ -92,8 +94,20 @@ def test_training_cells_leave_the_test_cells_out(model, tmp_path):
 
     subject = ModelSubject(ModelParts.of(in_place(model)))
     split = write_data(tmp_path / "split.h5ad", split=True)
-    assert len(read_training_cells(subject, split, "type")) == 60
-    assert len(read_training_cells(subject, write_data(tmp_path / "whole.h5ad"), "type")) == 90
+    training, held_out = read_training_cells(subject, split, "type")
+    assert (len(training), len(held_out)) == (60, 30)
+    whole, nothing = read_training_cells(subject, write_data(tmp_path / "whole.h5ad"), "type")
+    assert (len(whole), nothing) == (90, None)
+
+
+def test_shift_data_is_told_from_the_test_cells(run_zoo, model, data, tmp_path):
+    pytest.importorskip("sklearn")
+    training = write_data(tmp_path / "training.h5ad", seed=1, split=True)
+    ran = run_zoo("evaluate", model, "--data", data, "--role", "shift", "--training", training,
+                  "--training-label", "type", "--json")  # fmt: skip
+    assert ran.code == 0, ran.out
+    found = {row["metric"]: row["value"] for row in ran.json["rows"] if row["method"] == "model"}
+    assert found["ood_auroc"] == pytest.approx(0.5, abs=0.1)  # it is no shift at all
 
 
 def test_a_study_file(run_zoo, model, data, tmp_path):
@@ -114,6 +128,22 @@ def test_a_study_file(run_zoo, model, data, tmp_path):
     ran = run_zoo("evaluate", model, "--data", study, *LABEL)
     assert ran.code == 2
     assert "--label is said in the study file" in ran.err
+
+
+def test_a_spatial_model(run_zoo, tmp_path):
+    pytest.importorskip("matplotlib")
+    model = write_tiny_spatial_model(tmp_path / "tiny-spatial")
+    adata = make_slides(40, 50)
+    adata.obs["layer"] = [f"L{i % 2}" for i in range(90)]
+    adata.write_h5ad(tmp_path / "slides.h5ad")
+    words = ("--data", tmp_path / "slides.h5ad", "--label", "layer", "--slide-key", "section")
+    ran = run_zoo("evaluate", model, *words, "--condition", "dropout", "--write", "--json")
+    assert ran.code == 0, ran.out
+    ids = {row["id"] for row in ran.json["rows"]}
+    assert {"slides.model.ari_kmeans", "slides:a.model.ari_kmeans", "slides:b.model.ari_kmeans",
+            "slides.model.batch_mixing", "slides.pca32_refit.label_transfer"} <= ids  # fmt: skip
+    assert "one slide of 40" in ran.json["compute"]["machine"]
+    assert (model / "figures" / "robustness-slides-ari_kmeans.png").exists()
 
 
 # -- writing the card ----------------------------------------------------------------------------
@@ -159,6 +189,7 @@ def test_measuring_again_replaces_the_rows_and_the_section(run_zoo, model, data)
     prose = ModelCard.read(model / "README.md").prose
     assert prose.count("## Measured afterwards") == 1
     assert "**second:" in prose
+    assert len(ModelCard.read(model / "README.md").block.data) == 2  # one file, one source
     assert "**other-donors:" in prose
 
 

@@ -158,6 +158,12 @@ def test_groups_have_rows_of_their_own_and_are_what_intervals_are_drawn_over(tin
     assert rows["set.model.accuracy"].condition == "all cells; intervals over 3 groups"
 
 
+def test_one_group_of_several_has_no_rows_of_its_own(tiny):
+    cells = cells_of(groups=("d1", "d2"), group=np.zeros(60, int))
+    rows, _ = measured(tiny, cells)
+    assert not [name for name in rows if ":" in name]
+
+
 def test_baselines_stand_beside_the_model(tiny):
     pytest.importorskip("sklearn")
     baselines = TrainedBaselines.of(cells_of(90, seed=1), ("counts",))
@@ -278,6 +284,18 @@ def test_hidden_entries_that_are_known_are_right():
     assert "hidden" in rows["set.model.mse"].condition
     for method in ("gene_mean_refit", "gene_mean_log_refit", "knn_smoothing", "knn_smoothing_log"):
         assert rows[f"set.{method}.mse"].value > 0
+
+
+def test_means_of_the_training_cells_are_scaled_to_the_genes_that_are_there():
+    """Every gene is a sixth of each cell; where half are missing, each is a third."""
+    counts = np.full((40, len(GENES)), 200, np.float32)
+    baselines = TrainedBaselines.of(LabelledCells(Placed(counts, ALL, 1.0)), ("counts",))
+    present = np.array([1, 1, 1, 0, 0, 0], np.float32)
+    few = LabelledCells(Placed(counts * present, present, 0.5))
+    rows, _ = measured(Encoder({"imputed": counts}, ("imputed",)), few, baselines)
+    assert rows["set.model.median_l1"].value < 0.6  # a hidden entry makes the others weigh more
+    for method in ("gene_mean", "gene_mean_log"):
+        assert rows[f"set.{method}.median_l1"].value < 0.6
 
 
 def test_one_tenth_of_the_nonzero_entries_is_hidden_and_the_totals_are_kept():

@@ -97,6 +97,15 @@ def test_principal_axes_of_one_cell():
     assert PrincipalAxes.of(np.ones((1, 4), np.float32)).project(np.ones((2, 4))).shape == (2, 1)
 
 
+def test_row_ids_of_odd_names():
+    from zoo.evaluation.measurements import row_id
+
+    assert row_id("set:Donor 1", "model", "recall:B cell") == "set:donor-1.model.recall-b-cell"
+    greek = {row_id("set", "model", f"recall:{name} T") for name in ("αβ", "γδ", "long" * 50)}
+    assert len(greek) == 3
+    assert all(len(name) < 100 for name in greek)
+
+
 def test_scales():
     counts = np.array([[1.0, 3.0], [0.0, 0.0]], np.float32)
     scale = Scale.of_values(counts)

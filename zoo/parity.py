@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zoo.card import Tolerance
+from zoo.card import Tolerance, ValueKind
 from zoo.count_stream import CountStream
 from zoo.errors import InvalidModelFile
 from zoo.examination import examine
@@ -98,7 +98,10 @@ def compare(
 def sample_outputs(parts: ModelParts, sample: Path, device: Device = "cpu") -> Arrays:
     """All outputs of the graph for a sample's file."""
     with open_dataset(sample) as dataset:
-        examination = examine(dataset, parts)
+        kinds = parts.card.inputs.value_kinds
+        # Intensities cannot be told by evidence; of its own sample, a model knows.
+        declared: ValueKind | None = "intensity" if list(kinds) == ["intensity"] else None
+        examination = examine(dataset, parts, value_kind=declared)
         raise_first(examination.findings, force=False)
         assert examination.alignment is not None, "an examination with a model aligns"
         assert examination.evidence is not None, "nothing red was found"

@@ -8,7 +8,7 @@ from pathlib import Path
 from converters.building.card import Findings, write_card
 from converters.building.cells import read_cells
 from converters.building.fits import Fit, Fitting
-from converters.building.folder import ensure_free, new_folder, write_files, write_manifest
+from converters.building.folder import write_files, write_manifest
 from converters.building.measuring import Measuring
 from converters.building.order import Order
 from converters.building.parts import Division, divide
@@ -17,6 +17,7 @@ from zoo.card import Row
 from zoo.digest import sha256_of_file
 from zoo.evaluation.measurements import Measurements, over_seeds, row_key
 from zoo.recipes import TrainReport, TrainRequest, TrainWatch
+from zoo.writing.model_folder import ensure_folder_writable, model_folder
 
 
 def build(recipe: Recipe, request: TrainRequest, watch: TrainWatch) -> TrainReport:
@@ -31,7 +32,7 @@ def build(recipe: Recipe, request: TrainRequest, watch: TrainWatch) -> TrainRepo
 
     """
     order = Order.of(recipe, request)
-    ensure_free(request.output, overwrite=request.overwrite)
+    ensure_folder_writable(request.output, overwrite=request.overwrite)
     cells = read_cells(order)
     checkpoints = checkpoint_folder(request.output)
     if request.fresh:
@@ -60,7 +61,7 @@ def build(recipe: Recipe, request: TrainRequest, watch: TrainWatch) -> TrainRepo
         measuring.held_out(near, division, into, condition=name)
         rows += into.rows
 
-    with new_folder(request.output, overwrite=request.overwrite) as folder:
+    with model_folder(request.output, overwrite=request.overwrite) as folder:
         subject = fitting.subject(shipped)
         written = write_files(folder, shipped, subject, division.shipped, order)
         findings = Findings(order, division, shipped, written, rows, digest)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +19,10 @@ from converters.ontology import labels_table
 from converters.parity import measured_tolerances, run_graph, write_expected
 from converters.training_cells import TrainingCells
 from zoo.card import Tolerance
-from zoo.errors import OutputExists, OutputUnwritable
 from zoo.evaluation.cells import Placed
 from zoo.manifest import FILE_NAME as MANIFEST
 from zoo.manifest import Manifest
-from zoo.staging import staging_path, write_atomically
+from zoo.staging import write_atomically
 
 _EXAMPLE_CELLS = 8  # torch specialises on 0, 1 and sometimes 2
 
@@ -108,52 +104,3 @@ def _example(feed: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
 def write_manifest(folder: Path) -> None:
     """Make `manifest.json` from the card and the files."""
     write_atomically(folder / MANIFEST, Manifest.of_folder(folder).render())
-
-
-@contextmanager
-def new_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder to fill, which becomes `target` if the block ends well and vanishes if it does not.
-
-    Raises
-    ------
-    OutputExists, OutputUnwritable
-
-    """
-    ensure_free(target, overwrite=overwrite)
-    staging, old = staging_path(target), staging_path(target)
-    try:
-        try:
-            staging.mkdir(parents=True)
-        except OSError as error:
-            raise OutputUnwritable(str(target), error.strerror or str(error)) from error
-        yield staging
-        if target.exists():
-            target.replace(old)
-        staging.replace(target)
-    except BaseException:
-        if old.exists() and not target.exists():
-            old.replace(target)
-        raise
-    finally:
-        for left in (staging, old):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def ensure_free(target: Path, *, overwrite: bool) -> None:
-    """Fail early, before a long training.
-
-    Raises
-    ------
-    OutputExists
-        If there is something, unless it may be replaced: then it must be a model folder.
-    OutputUnwritable
-
-    """
-    if not target.exists():
-        return
-    if not overwrite:
-        raise OutputExists(str(target))
-    if not target.is_dir():
-        raise OutputUnwritable(str(target), "it is a file, not a model folder")
-    if any(target.iterdir()) and not (target / MANIFEST).is_file():
-        raise OutputUnwritable(str(target), "it holds other things than a model")

@@ -77,7 +77,13 @@ def divide(
         return _divided(cells, cells, f"as the file says in obs['{SPLIT}']", True)
     if groups is not None and len(np.unique(groups)) > 1:
         categories = Categories.of(groups, path=cells.path, column=str(column))
-        split = plan_split(categories, validation=plan.validation, test=plan.test, seed=seed)
+        split = plan_split(
+            categories,
+            validation=plan.validation,
+            test=None if plan.hold_out else plan.test,
+            hold_out=plan.hold_out,
+            seed=seed,
+        )
         parts = np.array(PARTS)[split.codes]
         if not {"train", "test"} <= set(parts):
             raise OneGroup(cells.path, str(column), categories.names[0])

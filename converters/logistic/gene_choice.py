@@ -25,7 +25,8 @@ def choose_genes(cells: TrainingCells, settings: LogisticSettings) -> Int64:
     if not settings.top_genes or settings.top_genes >= len(seen):
         return seen
     assert known.label is not None
-    coefficients = first_regression(scaled(known.with_genes(seen), settings), known.label)
+    z = scaled(known.with_genes(seen), settings)
+    coefficients = first_regression(z, known.label, settings.selection_epochs)
     largest = np.argpartition(np.abs(coefficients), -settings.top_genes, axis=1)
     return seen[np.unique(largest[:, -settings.top_genes :])]
 
@@ -39,10 +40,12 @@ def scaled(cells: TrainingCells, settings: LogisticSettings) -> Float32:
     return values
 
 
-def first_regression(z: Float32, labels: Int64) -> Float32:
+def first_regression(z: Float32, labels: Int64, epochs: int) -> Float32:
     """Coefficients [classes, genes] of CellTypist's first pass (one row where there are two)."""
     from sklearn.linear_model import SGDClassifier
 
-    model = SGDClassifier(loss="log_loss", alpha=1e-4, max_iter=1000, random_state=_SEED)
+    model = SGDClassifier(
+        loss="log_loss", alpha=1e-4, max_iter=epochs, tol=None, random_state=_SEED
+    )
     coefficients: Float32 = model.fit(z, labels).coef_
     return coefficients

@@ -30,6 +30,8 @@ class LogisticSettings(ConfidenceSettings):
     top_genes: int = 300
     """Genes of each class with the largest coefficients of a first regression, by stochastic
     gradient descent, that the second one sees (CellTypist's `feature_selection`); 0 takes all."""
+    selection_epochs: int = 10
+    """Passes of that first regression over the cells: those of CellTypist's mini-batch descent."""
     target: float = 1e4
     """Counts of a cell after normalization, over its whole library."""
     clip: float = 10.0

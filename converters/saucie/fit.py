@@ -89,7 +89,7 @@ def _train(
     run: FitRun,
     reference: int,
 ) -> None:
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
     keep = {"network": network, "optimizer": optimizer}
     genes = training.counts.shape[1]
     batches = None if training.batch is None else torch.from_numpy(training.batch)
@@ -160,7 +160,10 @@ def _thinned(counts: Tensor, settings: SaucieSettings, generator: torch.Generato
     if settings.smallest_fraction >= 1 or draw < 0.5:
         return counts
     fraction = log_uniform(settings.smallest_fraction, len(counts), generator)[:, None]
-    return thin(counts.cpu(), fraction, generator).to(counts.device)
+    shown = counts.cpu().clone()
+    seen = shown > 0  # few entries, and zeros stay zeros
+    shown[seen] = thin(shown[seen], fraction.expand_as(shown)[seen], generator)
+    return shown.to(counts.device)
 
 
 def _reference(cells: TrainingCells, settings: SaucieSettings, recipe: str) -> int:

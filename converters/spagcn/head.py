@@ -72,7 +72,7 @@ def fit_head(
         inputs=("counts", "gene_present", "edge_index", "edge_weight"),
         outputs=HEAD_OUTPUTS,
         tolerances=TOLERANCES,
-        gene_weight=gene_weight(final),
+        gene_weight=gene_weight(final, spots.counts),
         labels=cells.labels,
         thresholds=Thresholds(min_counts=least_counts(spots.counts)),
         gene_coverage=settings.gene_coverage,
@@ -163,15 +163,16 @@ def without_labels(spots: Spots, hidden: Tensor) -> Spots:
     return Spots(**values)
 
 
-def gene_weight(fit: Trained) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+@torch.no_grad()
+def gene_weight(fit: Trained, counts: Tensor) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """float32 [genes]: share of what reaches the hidden layer that each gene brings.
 
     The squared norm of a gene's way through components and convolution, times its variance in the
-    training spots as the components keep it.
+    training spots, counts float32 [spots, genes].
     """
-    axes = fit.components.axes
-    way = (axes @ fit.network.convolution.weight.detach()).square().sum(dim=1)
-    energy = (way * axes.square().sum(dim=1)).sqrt()
+    way = (fit.components.axes @ fit.network.convolution.weight).square().sum(dim=1)
+    logs = fit.components.logs(counts, torch.ones(counts.shape[1]))
+    energy = way * logs.var(dim=0)
     return (energy / energy.sum()).numpy().astype(np.float32)
 
 

@@ -118,7 +118,9 @@ def fit_slide(
     module = SlideDomains(components, network.cpu()).eval()
     with torch.no_grad():
         last = module(counts, *edges)[0].numpy()
-    weight = components.axes.square().sum(dim=1).sqrt()
+    logs = components.logs(counts, torch.ones(counts.shape[1]))
+    weight = (components.axes @ network.convolution.weight.detach()).square().sum(dim=1)
+    weight = weight * logs.var(dim=0)
     return Fitted(
         module=module,
         inputs=("counts", "edge_index", "edge_weight"),

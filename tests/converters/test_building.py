@@ -123,6 +123,19 @@ def test_whole_donors_are_held_out(request_of):
     assert not set(donor[cells.part == "test"]) & set(donor[cells.part != "test"])
 
 
+def test_groups_that_a_plan_holds_out_are_the_test(request_of, tmp_path):
+    (tmp_path / "plan.toml").write_text('[data]\nsplit = "donor"\nhold_out = ["d1"]\n')
+    found = division(request_of(config=tmp_path / "plan.toml"))
+    assert found.sentence == "whole groups of donor; test: d1"
+
+
+def test_a_sample_of_a_larger_file_is_the_same_for_all_seeds(request_of, tmp_path):
+    (tmp_path / "plan.toml").write_text("[data]\nmaximum_cells = 60\n")
+    order = Order.of(Tiny(), request_of(config=tmp_path / "plan.toml"))
+    assert len(read_cells(order)) == 60
+    assert read_cells(order).names.tolist() == read_cells(order).names.tolist()
+
+
 def test_without_groups_the_split_is_by_cell_and_says_so(request_of):
     told = []
     found = division(request_of(), told=told.append)
@@ -224,7 +237,7 @@ def test_an_existing_folder_is_kept(request_of, made):
 def test_a_folder_of_other_things_is_never_replaced(request_of, tmp_path):
     (tmp_path / "thesis.docx").write_text("years of work")
     request = replace(request_of(split="donor", overwrite=True), output=tmp_path)
-    with pytest.raises(OutputUnwritable, match="it holds other things than a model"):
+    with pytest.raises(OutputUnwritable, match="it is a folder with other files, and no model"):
         build(Tiny(), request, SILENT)
     assert (tmp_path / "thesis.docx").exists()
 

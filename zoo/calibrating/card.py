@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from zoo.calibrating.calibrator import Calibrator
@@ -20,8 +21,10 @@ from zoo.card import (
     Scope,
     Tolerance,
 )
+from zoo.evaluation.measurements import row_key
 
 _MODEL = "model"
+_MODEL_IN_ID = re.compile(r"\.model(?=\.|$)")
 _CALIBRATED_ON = "; calibrated on "
 
 _OUTPUTS = {
@@ -149,11 +152,19 @@ def _number(row: Row | None) -> str:
 
 
 def _of_version(rows: Sequence[Row], before: CellZooBlock) -> list[Row]:
-    """Former rows: their `model` is the graph as it was, and they say so."""
+    """Former rows: their `model` is the graph as it was; ids and methods say so."""
     method = former_method(before)
     return [
-        row.model_copy(update={"method": method}) if row.method == _MODEL else row for row in rows
+        row.model_copy(update={"method": method, "id": _former_id(row, before)})
+        if row.method == _MODEL
+        else row
+        for row in rows
     ]
+
+
+def _former_id(row: Row, before: CellZooBlock) -> str:
+    """`pbmc3k-test.model.accuracy` → `pbmc3k-test.version-1-0-0.accuracy`."""
+    return _MODEL_IN_ID.sub(f".{row_key(former_method(before))}", row.id)
 
 
 def _scope(
@@ -175,7 +186,12 @@ def _scope(
     )
     assert coverage.interval is not None, "shares have an interval"
     short = coverage.interval[1] < 1 - calibrator.alpha
-    well, poorly = (_told(claims, former) for claims in (old.works_well, old.works_poorly))
+    ids = {
+        row.id: _former_id(row, before)
+        for row in (*before.evaluation, *before.robustness)
+        if row.method == _MODEL
+    }
+    well, poorly = (_told(claims, former, ids) for claims in (old.works_well, old.works_poorly))
     return Scope(
         intended=old.intended,
         out_of_scope=[
@@ -188,11 +204,17 @@ def _scope(
     )
 
 
-def _told(claims: Sequence[Claim], former: str) -> list[Claim]:
+def _told(claims: Sequence[Claim], former: str, ids: Mapping[str, str]) -> list[Claim]:
+    """Claims that name the former rows, and the version that they were measured with."""
     return [
-        claim
-        if "(version " in claim.statement
-        else claim.model_copy(update={"statement": f"{claim.statement} ({former})"})
+        claim.model_copy(
+            update={
+                "statement": claim.statement
+                if "(version " in claim.statement
+                else f"{claim.statement} ({former})",
+                "rows": [ids.get(row, row) for row in claim.rows],
+            }
+        )
         for claim in claims
     ]
 

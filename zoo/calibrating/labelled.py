@@ -54,7 +54,7 @@ class Columns:
     label
         Column of obs with the labels.
     mapping
-        Labels of the file → labels of the model.
+        Labels of the file → labels of the model; one that is mapped to nothing is left out.
     group
         Column of obs with the donor, sample or slide of each cell; None for the slides of a spatial
         model, else for no groups.
@@ -198,7 +198,7 @@ def _classes_of(found: Categories, labels: LabelTable, mapping: Mapping[str, str
     for name, target in mapping.items():
         if name not in found.names:
             raise InvalidOption("--map", f"{name}={target}", [f"{n}=…" for n in found.names])
-        if target not in labels.names:
+        if target and target not in labels.names:
             raise InvalidOption("--map", f"{name}={target}", [f"…={n}" for n in labels.names])
     ids = [term.id for term in labels.labels]
     classes = {id_: k for k, id_ in enumerate(ids) if id_ and ids.count(id_) == 1}

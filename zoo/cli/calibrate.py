@@ -11,6 +11,7 @@ import click
 from zoo.cli import output as printing
 from zoo.cli.options import (
     json_option,
+    mapping_of,
     offline_option,
     overwrite_option,
     slide_key_option,
@@ -38,9 +39,9 @@ _SHOWN = ("accuracy", "coverage", "set_size", "ece")
     help="The model folder to write.",
 )  # fmt: skip
 @click.option(
-    "--map", "mapping", multiple=True, metavar="FROM=TO",
-    help="A label of the file is this label of the model; repeatable. Equal names and Cell "
-    "Ontology ids need none.",
+    "--map", "mapping", multiple=True, metavar="FROM=TO", callback=mapping_of,
+    help="A label of the file is this one of the model; with nothing after =, it is left out. "
+    "Equal names and Cell Ontology ids need none.",
 )  # fmt: skip
 @click.option(
     "--alpha", type=float, metavar="SHARE",
@@ -65,7 +66,7 @@ def calibrate(
     file: str,
     label: str,
     output: Path,
-    mapping: tuple[str, ...],
+    mapping: dict[str, str],
     alpha: float | None,
     group: str | None,
     version: str | None,
@@ -91,7 +92,7 @@ def calibrate(
     pulled = pull(name, settings=Settings.read(offline=offline), on_notice=printing.print_note)
     columns = Columns(
         label=label,
-        mapping=dict(_pair(entry) for entry in mapping),
+        mapping=mapping,
         group=group,
         slide_key=slide_key,
         source=source,
@@ -108,15 +109,6 @@ def calibrate(
         printing.print_note(sentence)
     _print(report)
     click.echo(f"Wrote {printing.plain(str(output))}")
-
-
-def _pair(entry: str) -> tuple[str, str]:
-    from zoo.errors import InvalidOption
-
-    source, separator, target = entry.partition("=")
-    if not (separator and source and target):
-        raise InvalidOption("--map", entry, ["FROM=TO"])
-    return source, target
 
 
 def _notes(cells: LabelledCells) -> list[str]:

@@ -12,6 +12,7 @@ import click
 from zoo.cli import output as printing
 from zoo.cli.options import (
     json_option,
+    mapping_of,
     offline_option,
     overwrite_option,
     slide_key_option,
@@ -22,23 +23,16 @@ if TYPE_CHECKING:
     from zoo.evaluation.data_set import EvaluationData
     from zoo.evaluation.model_subject import ModelSubject
     from zoo.evaluation.rewriting import Measured
+    from zoo.evaluation.subject import Outputs
     from zoo.evaluation.trained_baselines import TrainedBaselines
     from zoo.session import Device
 
+# What a study file says itself, by the name of the option.
+_OF_A_FILE = {
+    "label": "--label", "mapping": "--map", "by": "--by", "group": "--group", "key": "--key",
+    "value_kind": "--value-kind", "conditions": "--condition",
+}  # fmt: skip
 _CONDITIONS = ("thinning", "dropout", "genes_removed", "gene_lists", "few_counts")
-
-
-def _mapping(
-    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str]:
-    """`FROM=TO` as a mapping."""
-    mapping = {}
-    for entry in values:
-        label, equals, to = entry.partition("=")
-        if not equals or not label:
-            raise click.BadParameter(f"{entry!r} is not FROM=TO", ctx, parameter)
-        mapping[label] = to
-    return mapping
 
 
 @click.command()
@@ -49,7 +43,7 @@ def _mapping(
 )  # fmt: skip
 @click.option("--label", metavar="COLUMN", help="The column of obs with the true labels.")
 @click.option(
-    "--map", "mapping", multiple=True, metavar="FROM=TO", callback=_mapping,
+    "--map", "mapping", multiple=True, metavar="FROM=TO", callback=mapping_of,
     help="A label of the data is this one of the model; with nothing after =, it is left out.",
 )  # fmt: skip
 @click.option("--by", metavar="COLUMN", help="Report each value of this column apart.")
@@ -65,8 +59,12 @@ def _mapping(
 )  # fmt: skip
 @click.option(
     "--training", type=click.Path(path_type=Path), metavar="FILE",
-    help="The training cells, with --label: baselines learn from them. Those that obs['split'] "
-    "calls test are left out.",
+    help="The training cells: baselines learn from them, less those that obs['split'] calls test; "
+    "shift data is told from these.",
+)  # fmt: skip
+@click.option(
+    "--training-label", metavar="COLUMN",
+    help="The labels of the training cells. Default: what the card says, else --label.",
 )  # fmt: skip
 @click.option("--key", metavar="NAME", help="Short name for row ids. Default: the file's name.")
 @click.option(
@@ -97,6 +95,7 @@ def evaluate(
     name: str,
     sources: tuple[str, ...],
     training: Path | None,
+    training_label: str | None,
     folder: Path | None,
     output: Path | None,
     write: bool,
@@ -128,11 +127,14 @@ def evaluate(
     subject = ModelSubject(ModelParts.of(pulled), device)
     if write:
         _ensure_files([data.path(root) for data in sets])
-    baselines = _baselines(subject, training, options, seed)
+    baselines, inside = None, None
+    if training is not None:
+        label = training_label or options["label"]
+        baselines, inside = _learned(subject, training, label, options["slide_key"], seed)
     if baselines is None and not as_json:
         printing.print_note("Baselines that learn from training cells need --training.")
     into = Measurements(seed)
-    done = measure_all(subject, sets, root, into, baselines)
+    done = measure_all(subject, sets, root, into, baselines, inside)
     if not into.rows:
         raise NothingMeasured(pulled.manifest.card.name, subject.output_names)
     used = compute.measure(
@@ -189,8 +191,8 @@ def _data_sets(
         if path.suffix != SUFFIX:
             sets.append(_data_set(path, options))
             continue
-        if given := [name for name in ("label", "by", "group", "key") if options[name]]:
-            raise ConflictingOptions(f"--{given[0]} is said in the study file {source!r} itself")
+        if given := [option for name, option in _OF_A_FILE.items() if options[name]]:
+            raise ConflictingOptions(f"{given[0]} is said in the study file {source!r} itself")
         root = (folder or path.parent).absolute()
         for data in Study.read(path).evaluation:
             changes: dict[str, Any] = {"file": str(root / data.file)}
@@ -233,17 +235,20 @@ def _ensure_files(paths: Sequence[Path]) -> None:
             )
 
 
-def _baselines(
-    subject: ModelSubject, training: Path | None, options: dict[str, Any], seed: int
-) -> TrainedBaselines | None:
-    """Baselines that learned from the training file, without its test cells."""
-    if training is None:
-        return None
+def _learned(
+    subject: ModelSubject, training: Path, label: str | None, slide_key: str | None, seed: int
+) -> tuple[TrainedBaselines, Outputs | None]:
+    """Baselines that learned from the training file, and the answers for its test cells."""
     from zoo.evaluation.trained_baselines import TrainedBaselines
     from zoo.evaluation.training_file import read_training_cells
+    from zoo.inference import PER_GENE
 
-    cells = read_training_cells(subject, training, options["label"], slide_key=options["slide_key"])
-    return TrainedBaselines.of(cells, subject.value_kinds, seed)
+    cells, held_out = read_training_cells(subject, training, label, slide_key=slide_key)
+    baselines = TrainedBaselines.of(cells, subject.value_kinds, seed)
+    names = tuple(name for name in subject.output_names if name not in PER_GENE)
+    if held_out is None or not names:
+        return baselines, None
+    return baselines, subject.ask(held_out.placed, names)
 
 
 # -- what comes of it ----------------------------------------------------------------------------

@@ -26,3 +26,16 @@ slide_key_option = click.option(
     help="The column of obs that names the slides, for spatial models. Default: one slide.",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+
+
+def mapping_of(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """What `--map FROM=TO` gives: a mapping; TO may be empty."""
+    mapping = {}
+    for entry in values:
+        label, equals, to = entry.partition("=")
+        if not equals or not label:
+            raise click.BadParameter(f"{entry!r} is not FROM=TO", ctx, parameter)
+        mapping[label] = to
+    return mapping

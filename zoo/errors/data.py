@@ -326,8 +326,8 @@ class UnrecognizedValues(DataError):
         super().__init__(
             f"{source} of {path!r} holds neither counts nor log-normalized counts: {evidence}. "
             "TPM, CPM without its log, and corrected values look like this.",
-            "Give raw counts. If you know better, say so with --value-kind; it is marked in the "
-            "result.",
+            "Give raw counts. If you know better, say so with --value-kind (for cytometry: "
+            "--value-kind intensity); it is marked in the result.",
         )
 
 

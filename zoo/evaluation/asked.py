@@ -104,17 +104,17 @@ class Asked:
     def by_group(self) -> Iterator[Asked]:
         """Each group alone, as `key:group`."""
         group = self.cells.group
-        if group is None or not 1 < len(self.cells.groups) <= MOST_GROUPS:
-            return
-        for code, name in enumerate(self.cells.groups):
-            if (group == code).any():
-                yield self.where(group == code, f":{name}", name)
+        codes = np.unique(group[group >= 0]).tolist() if group is not None else []
+        if 1 < len(codes) <= MOST_GROUPS:
+            for code in codes:
+                name = self.cells.groups[code]
+                yield self.where(np.asarray(group == code), f":{name}", name)
 
     def by_slide(self) -> Iterator[Asked]:
         """Each slide alone, as `key:slide`; nothing where there is one."""
         slides = self.cells.placed.slides
-        if slides is None or not 1 < len(slides.names) <= MOST_GROUPS:
-            return
-        for code, name in enumerate(slides.names):
-            if (slides.codes == code).any():
+        codes = np.unique(slides.codes).tolist() if slides is not None and slides.names else []
+        if slides is not None and 1 < len(codes) <= MOST_GROUPS:
+            for code in codes:
+                name = slides.names[code]
                 yield self.where(slides.codes == code, f":{name}", f"slide {name}")

@@ -27,6 +27,7 @@ from zoo.evaluation.sampling import Sampling
 HIDDEN = 0.1
 NEIGHBOURS = 15
 MOST_CELLS = 2_000
+_RESAMPLES = 200  # each looks at every hidden entry
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ def _guesses(
     scale, trained = asked.scale, asked.baselines
     means = (linear.mean(axis=0), values.mean(axis=0))
     if trained is not None:
-        means = (trained.gene_mean, trained.axes.mean)
+        factor = _share_of_present(asked, trained.gene_mean)
+        logs = scale.transformed(scale.inverse(trained.axes.mean) / factor)
+        means = (trained.gene_mean / factor, logs)
     suffix = "" if trained is not None else "_refit"
     yield f"gene_mean{suffix}", scale.transformed(means[0])[hidden.columns]
     yield f"gene_mean_log{suffix}", means[1][hidden.columns]
@@ -110,6 +113,17 @@ def _guesses(
     neighbours = nearest(points, max(1, min(NEIGHBOURS, len(points) - 1)))
     yield "knn_smoothing", scale.transformed(_smoothed(hidden, neighbours, linear))
     yield "knn_smoothing_log", _smoothed(hidden, neighbours, values)
+
+
+def _share_of_present(asked: Asked, gene_mean: Float32) -> np.float32:
+    """What of the training cells' counts lies in the genes that the data set has.
+
+    Counts are scaled by the genes that are there, so means over all genes must be, too.
+    """
+    if asked.scale.kind == "intensity":
+        return np.float32(1)
+    share = (gene_mean * asked.cells.placed.present).sum() / max(gene_mean.sum(), 1e-12)
+    return np.float32(max(share, 1e-6))
 
 
 def _linear(asked: Asked, values: Float32, totals: Float32) -> Float32:
@@ -157,4 +171,5 @@ def _measure_entries(
         return float(dot / np.sqrt(max(a * b, 1e-30)))
 
     for name, value in (("median_l1", median), ("mse", mean_square), ("cosine", cosine)):
-        asked.add(name, sampling.measure(value, asked.seed), method)
+        measured = sampling.measure(value, asked.seed, times=_RESAMPLES)
+        asked.add(name, measured, method)

@@ -11,8 +11,10 @@ from zoo.confidence import OUT, verdicts
 from zoo.evaluation import metrics
 from zoo.evaluation.asked import Asked
 from zoo.evaluation.metrics import Measure
+from zoo.evaluation.sampling import Sampling
 from zoo.evaluation.subject import Outputs
 
+_RESAMPLES = 200
 _JUDGED = ("ood_z", "recon_error", "ref_distance")
 
 
@@ -56,11 +58,12 @@ def _measure_detection(asked: Asked, inside: Outputs) -> None:
     if name is None or not len(asked.cells) or not len(inside[name]):
         return
     outside, within = asked.outputs[name], inside[name]
-    rng = np.random.default_rng(asked.seed)
-    values = [
-        metrics.detection_auroc(rng.choice(within, len(within)), rng.choice(outside, len(outside)))
-        for _ in range(200)
-    ]
+    both = zip(
+        Sampling.of(len(within)).draws(_RESAMPLES, asked.seed),
+        asked.sampling.draws(_RESAMPLES, asked.seed + 1),
+        strict=True,
+    )
+    values = [metrics.detection_auroc(within[a], outside[b]) for a, b in both]
     low, high = np.percentile(values, [2.5, 97.5])
     value = metrics.detection_auroc(within, outside)
     asked.add("ood_auroc", Measure(value, len(outside), (float(low), float(high)), "bootstrap"))

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from zoo.card import Role, Row
+from zoo.digest import sha256_of
 from zoo.errors import OutputUnwritable
 from zoo.evaluation.metrics import Measure
 from zoo.staging import staged
+
+_LONGEST_KEY = 48
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,14 @@ class Setting:
         coverage = self.gene_coverage
         return Row(
             id=row_id(self.key, self.method, metric),
-            dataset=self.dataset,
+            dataset=line(self.dataset),
             role=self.role,
-            condition=self.condition,
+            condition=line(self.condition),
             method=self.method,
             donor_independent=self.donor_independent,
             study_independent=self.study_independent,
             gene_coverage=None if coverage is None else round(min(coverage, 1.0), 4),
-            metric=metric,
+            metric=line(metric),
             value=round(measure.value, 5),
             n=measure.n,
             interval=None if measure.interval is None else _rounded(measure.interval),
@@ -87,6 +90,11 @@ def on_card(row: Row) -> bool:
     return ":" not in row.metric
 
 
+def line(text: str) -> str:
+    """A name from a file as a card may hold it: one line without control characters."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[:2000]
+
+
 def row_id(key: str, method: str, metric: str) -> str:
     """`kang-control.model.accuracy`, or of one group of it `kang:donor-1.model.accuracy`."""
     keys = ":".join(row_key(part) for part in key.split(":"))
@@ -94,8 +102,14 @@ def row_id(key: str, method: str, metric: str) -> str:
 
 
 def row_key(part: str) -> str:
-    """A name as it stands in row ids."""
-    return re.sub(r"[^a-z0-9_+-]+", "-", part.lower())
+    """A name as it stands in row ids.
+
+    A name that loses letters or its end by it gets a digest, so that two names stay two.
+    """
+    key = re.sub(r"[^a-z0-9_+-]+", "-", part.lower())
+    if part.isascii() and len(key) <= _LONGEST_KEY:
+        return key
+    return f"{key[: _LONGEST_KEY - 9]}-{sha256_of(part.encode())[:8]}"
 
 
 def over_seeds(runs: Sequence[Iterable[Row]]) -> list[Row]:

@@ -18,13 +18,13 @@ from pydantic import ValidationError
 
 from zoo.card import CellZooBlock, Compute, DataSource, Row
 from zoo.card_file import ModelCard, problems_of
-from zoo.errors import ClaimedRow, InvalidCard, OutputUnwritable
+from zoo.errors import ClaimedRow, InvalidCard
 from zoo.evaluation import figures, measurements
 from zoo.evaluation.evaluating import EvaluatedData
 from zoo.evaluation.measurements import on_card
 from zoo.evaluation.tables import key_of, markdown, tables
 from zoo.manifest import FILE_NAME, Manifest
-from zoo.staging import staged_folder
+from zoo.writing.model_folder import model_folder
 
 _CARD, _ROWS, _FIGURES = "README.md", "measurements.json", "figures"
 _BEGIN, _END = "<!-- zoo evaluate: begin -->", "<!-- zoo evaluate: end -->"
@@ -61,7 +61,7 @@ def rewrite(folder: Path, measured: Measured) -> None:
         If a claim of the card quotes a number that is another now.
     InvalidCard, InvalidManifest, InvalidModelFile
         If the folder, or what would become of it, is not sound.
-    OutputUnwritable, MissingExtra
+    OutputUnwritable, DiskFull, MissingExtra
 
     """
     card = ModelCard.read(folder / _CARD)
@@ -72,7 +72,7 @@ def rewrite(folder: Path, measured: Measured) -> None:
     facts = {**facts, "evaluated": list(dict.fromkeys(keys))}
     try:
         block = _block(card.block, measured)
-        with staged_folder(folder) as staging:
+        with model_folder(folder, overwrite=True) as staging:
             shutil.copytree(folder, staging, dirs_exist_ok=True)
             measurements.write(staging / _ROWS, rows, facts)
             drawn = figures.draw(staging / _FIGURES, rows)
@@ -81,8 +81,6 @@ def rewrite(folder: Path, measured: Measured) -> None:
             (staging / FILE_NAME).write_bytes(Manifest.of_folder(staging).render())
     except ValidationError as error:
         raise InvalidCard(str(folder / _CARD), problems_of(error, "cellzoo")) from error
-    except OSError as error:
-        raise OutputUnwritable(str(folder), error.strerror or str(error)) from error
 
 
 def _old_rows(folder: Path, block: CellZooBlock) -> tuple[list[Row], dict[str, Any]]:
@@ -113,8 +111,9 @@ def _block(block: CellZooBlock, measured: Measured) -> CellZooBlock:
     disturbed = [row for row in kept if row.role == "robustness"]
     others = [row for row in kept if row.role != "robustness"]
     sources = {source.name: source for source in block.data}
+    files = {source.sha256 for source in block.data}  # under whatever name
     for done in measured.data:
-        if done.data.dataset not in sources:
+        if done.data.dataset not in sources and done.sha256 not in files:
             sources[done.data.dataset] = _source(done)
     changed = {
         **block.model_dump(),

@@ -7,7 +7,7 @@ donors may differ.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from zoo.block import Int64
 from zoo.evaluation.metrics import Measure, share
 
 FEWEST_GROUPS = 3
-_RESAMPLES = 500
+RESAMPLES = 500
 _FEWER_RESAMPLES = 100
 _MANY_CELLS = 20_000
 
@@ -50,7 +50,9 @@ class Sampling:
             return cls(cells)
         return cls(cells, (*named, *np.flatnonzero(group < 0)[:, None]))
 
-    def measure(self, value: Callable[[Int64], float], seed: int = 0) -> Measure:
+    def measure(
+        self, value: Callable[[Int64], float], seed: int = 0, *, times: int = RESAMPLES
+    ) -> Measure:
         """A number of some rows, with the percentile interval over resampled rows.
 
         Resamples for which the number does not exist (NaN: no cell of a class was drawn) are left
@@ -58,9 +60,9 @@ class Sampling:
         """
         if not self.cells:
             return Measure(float("nan"), 0, None, None)
-        rng = np.random.default_rng(seed)
-        times = _RESAMPLES if self.cells <= _MANY_CELLS else _FEWER_RESAMPLES
-        values = np.array([value(self._draw(rng)) for _ in range(times)])
+        if self.cells > _MANY_CELLS:
+            times = min(times, _FEWER_RESAMPLES)
+        values = np.array([value(rows) for rows in self.draws(times, seed)])
         low, high = np.nanpercentile(values, [2.5, 97.5])
         measured = value(np.arange(self.cells))
         return Measure(measured, self.cells, (float(low), float(high)), "bootstrap")
@@ -74,6 +76,12 @@ class Sampling:
     def mean(self, values: npt.NDArray[np.floating], seed: int = 0) -> Measure:
         """The mean of a value of each cell."""
         return self.measure(lambda rows: float(values[rows].mean()), seed)
+
+    def draws(self, times: int, seed: int = 0) -> Iterator[Int64]:
+        """Rows of so many resamples."""
+        rng = np.random.default_rng(seed)
+        for _ in range(times):
+            yield self._draw(rng)
 
     def _draw(self, rng: np.random.Generator) -> Int64:
         if not self.groups:

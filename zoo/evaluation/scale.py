@@ -68,6 +68,12 @@ class Scale:
             return np.asarray(np.arcsinh(linear / COFACTOR), dtype=np.float32)
         return np.asarray(np.log1p(np.maximum(linear, 0)), dtype=np.float32)
 
+    def inverse(self, values: Float32) -> Float32:
+        """Back from `transformed`."""
+        if self.kind == "intensity":
+            return np.asarray(np.sinh(values) * COFACTOR, dtype=np.float32)
+        return np.asarray(np.expm1(values), dtype=np.float32)
+
     def values(self, counts: Float32) -> Float32:
         """What baselines read, [cells, genes]."""
         return self.transformed(self.linear(counts))

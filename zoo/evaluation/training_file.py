@@ -16,8 +16,8 @@ from zoo.training_data import SPLIT
 
 def read_training_cells(
     subject: ModelSubject, file: Path, label: str | None, *, slide_key: str | None = None
-) -> LabelledCells:
-    """All cells of a training file but those that its obs['split'] calls test.
+) -> tuple[LabelledCells, LabelledCells | None]:
+    """The cells to learn from, and those that obs['split'] calls test: None without a split.
 
     Parameters
     ----------
@@ -50,8 +50,9 @@ def read_training_cells(
         value_kinds=subject.value_kinds,
     )
     if cells.group is None or "test" not in cells.groups:
-        return cells
-    return cells.where(cells.group != cells.groups.index("test"))
+        return cells, None
+    held_out = cells.group == cells.groups.index("test")
+    return cells.where(~held_out), cells.where(held_out)
 
 
 def _mapping(training: Training) -> dict[str, str]:

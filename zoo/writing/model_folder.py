@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.errors import OutputExists, OutputUnwritable
 from zoo.manifest import FILE_NAME
-from zoo.staging import staging_path, to_disk
+from zoo.staging import staged_folder, staging_path, to_disk
 from zoo.writing.destination import output_errors
 
 
@@ -50,23 +48,10 @@ def model_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     """
     ensure_folder_writable(path, overwrite=overwrite)
-    target = path.resolve()
-    staging, former = staging_path(target), staging_path(target)
-    with output_errors(path):
-        try:
-            staging.mkdir()
-            yield staging
-            _to_disk(staging)
-            ensure_folder_writable(path, overwrite=overwrite)  # made by someone else meanwhile?
-            if target.is_dir() and any(target.iterdir()):
-                os.replace(target, former)
-            os.replace(staging, target)
-        except BaseException:
-            if former.exists() and not target.exists():
-                os.replace(former, target)
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-        shutil.rmtree(former, ignore_errors=True)
+    with output_errors(path), staged_folder(path.resolve()) as staging:
+        yield staging
+        _to_disk(staging)
+        ensure_folder_writable(path, overwrite=overwrite)  # made by someone else meanwhile?
 
 
 def _to_disk(folder: Path) -> None:
