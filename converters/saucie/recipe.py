@@ -141,9 +141,16 @@ class Saucie(Recipe):
             found["lambda_c=lambda_d=0"] = settings.changed(lambda_c=0.0, lambda_d=0.0)
         else:
             found["lambda_c=0.1 lambda_d=0.2"] = settings.changed(**PUBLISHED)
-            found["lambda_c=0.1 lambda_d=0.2 codes"] = settings.changed(
-                **PUBLISHED, cluster_by="codes"
+            as_published = settings.changed(
+                embedding=2,
+                full_panel_share=1.0,
+                smallest_panel=1.0,
+                smallest_fraction=1.0,
             )
+            told = "lambda_c=0.1 lambda_d=0.2 codes"
+            if settings.embedding != 2 or settings.smallest_panel < 1:
+                told = f"embedding=2 no augmentation {told}"
+            found[told] = as_published.changed(**PUBLISHED, cluster_by="codes")
         if settings.lambda_b:
             found["lambda_b=0"] = settings.changed(lambda_b=0.0)
             stronger = settings.lambda_b * 10
