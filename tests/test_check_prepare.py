@@ -6,10 +6,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from counts_file import GENES, make_adata, write_counts
+from counts_file import GENES, HUMAN, make_adata, write_counts
 from tiny_model import write_tiny_model
 
 from zoo import cli
+from zoo.card_file import ModelCard
+from zoo.manifest import Manifest
 
 
 @pytest.fixture
@@ -193,3 +195,25 @@ def test_prepare_never_writes_over_its_input(tmp_path, capsys):
     file = write_counts(tmp_path / "in.h5ad")
     assert cli.execute(["prepare", str(file), "-o", str(file), "--overwrite"]) == 8
     assert "is the input itself" in capsys.readouterr().err
+
+
+def test_log_values_that_lost_their_library_are_refused_by_a_model_that_needs_it(tmp_path, capsys):
+    folder = write_tiny_model(tmp_path / "needy", genes=HUMAN)
+    card = ModelCard.read(folder / "README.md")
+    needs = {"total_counts": True, "value_kinds": ["counts", "log_normalized"]}
+    inputs = card.block.inputs.model_copy(update=needs)
+    block = card.block.model_copy(update={"inputs": inputs})
+    (folder / "README.md").write_text(ModelCard(block, card.prose).render(), encoding="utf-8")
+    (folder / "manifest.json").write_bytes(Manifest.of_folder(folder).render())
+    adata = make_adata(genes=HUMAN)
+    counts = np.random.default_rng(0).poisson(3, adata.shape)
+    adata.X = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4).astype(np.float32)
+    adata.write_h5ad(tmp_path / "whole.h5ad")
+    _, findings = check(capsys, tmp_path / "whole.h5ad", "--model", folder)
+    assert "total_counts" not in findings
+    adata[:, list(HUMAN[:30])].copy().write_h5ad(tmp_path / "filtered.h5ad")
+    report, findings = check(capsys, tmp_path / "filtered.h5ad", "--model", folder)
+    assert report["verdict"] == "out"
+    assert "do not sum to one number" in findings["total_counts"]["message"]
+    assert cli.execute(["run", str(folder), str(tmp_path / "filtered.h5ad"), "--json"]) == 7
+    assert json.loads(capsys.readouterr().out)["error"] == "UnknownLibrary"

@@ -68,6 +68,7 @@ def by_metric(rows: Sequence[Row], metric: str, *, disturbed: bool = False) -> s
         row
         for row in rows
         if row.metric == metric
+        and ":" not in row.id  # single groups
         and row.role != "ablation"
         and (row.role == "robustness") == disturbed
     ]
@@ -104,7 +105,7 @@ def by_key(rows: Sequence[Row], key: str) -> str:
 def neighbours(rows: Sequence[Row]) -> str:
     """Neighbouring settings: a line each, the model's metrics that they share as columns."""
     of_model = [row for row in rows if row.method == "model" and ":" not in row.metric]
-    found = [row for row in of_model if row.role == "ablation"]
+    found = [row for row in of_model if row.role == "ablation" and ":" not in row.id]
     metrics = list(dict.fromkeys(row.metric for row in found))
     names = list(dict.fromkeys(_neighbour(row) for row in found))
     at = {(_neighbour(row), row.metric): row for row in found}
@@ -124,11 +125,17 @@ def _neighbour(row: Row) -> str:
 
 def seeds(rows: Sequence[Row]) -> str:
     """The model's rows that were repeated over seeds, with their spread."""
-    lines = [
-        [row.dataset, row.condition, row.metric, f"{row.value:.3f}",
-         f"{row.spread[0]:.3f} to {row.spread[1]:.3f}"]
+    found = [
+        row
         for row in rows
-        if row.spread is not None and row.method == "model" and ":" not in row.metric
+        if row.spread is not None and row.method == "model" and ":" not in row.metric + row.id
+    ]
+    conditions = shortened([row.condition for row in found])
+    lines = [
+        [row.dataset, short, row.metric, f"{row.value:.3f}",
+         f"{row.spread[0]:.3f} to {row.spread[1]:.3f}"]
+        for row, short in zip(found, conditions, strict=True)
+        if row.spread is not None
     ]  # fmt: skip
     return markdown_table(["data set", "condition", "metric", "shipped", "over seeds"], lines)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from converters.saucie.recipe import SaucieSettings
 
 _CHUNK = 4096
+_RETRANSFORMED = (0.1, 10.0)
 _MOST_CLUSTERED = 50_000  # cells that k-means sees
 
 
@@ -214,6 +215,8 @@ def _assembled(
     else:
         clusters = NearestCentroid(_centroids(z, settings.clusters, seed))
     model = SaucieModel(normalization, network, clusters)
+    if isinstance(normalization, CountNormalization):
+        model.retransformation = _retransformation(model, training)
     _, _, squared = _encoded(normalization, network, validation)
     model.gene_error = squared.mean(dim=0)
     model.typicality = Typicality(squared.mean(dim=1))
@@ -235,6 +238,16 @@ def _encoded(
         parts.append((z, h, (x - reconstruction).square()))
     z, h, squared = (torch.cat(part) for part in zip(*parts, strict=True))
     return z, h, squared
+
+
+def _retransformation(model: SaucieModel, cells: TrainingCells) -> Tensor:
+    """float32 [genes]: counts of the training cells over what the decoder gives back for them."""
+    present = torch.ones(cells.counts.shape[1])
+    given = torch.zeros_like(present)
+    for start in range(0, len(cells), _CHUNK):
+        given += model(dense(cells.counts, slice(start, start + _CHUNK)), present)[1].sum(dim=0)
+    counts = torch.from_numpy(np.asarray(cells.counts.sum(axis=0), dtype=np.float32).ravel())
+    return (counts / given.clamp(min=1e-6)).clamp(*_RETRANSFORMED)
 
 
 def _centroids(z: Tensor, clusters: int, seed: int) -> Tensor:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 COUNTS = (10, 20, 50, 100, 200, 400)
 COVERAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
-_REPEATS = 5
-_MOST_CELLS = 1000
+_REPEATS = 3
+_MOST_CELLS = 500
 
 
 def limits(

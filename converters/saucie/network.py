@@ -180,6 +180,7 @@ class SaucieModel(nn.Module):
     """The graph: normalization, autoencoder, clusters, and how typical the error is."""
 
     gene_error: Tensor
+    retransformation: Tensor
 
     def __init__(
         self,
@@ -190,7 +191,10 @@ class SaucieModel(nn.Module):
         super().__init__()
         self.normalization, self.network, self.clusters = normalization, network, clusters
         self.typicality = Typicality()
-        self.register_buffer("gene_error", torch.ones(normalization.mean.shape[0]))
+        self.register_buffer("gene_error", torch.ones_like(normalization.mean))
+        # A mean of logarithms, undone, is less than the mean count: by this factor for each gene
+        # (ratio form of Duan's smearing estimate, JASA 78:605, 1983).
+        self.register_buffer("retransformation", torch.ones_like(normalization.mean))
 
     def reconstruction_error(self, x: Tensor, reconstruction: Tensor, present: Tensor) -> Tensor:
         """float32 [cells]: mean squared error over all genes, as far as the present ones tell it.
@@ -216,6 +220,7 @@ class SaucieModel(nn.Module):
         z = self.network.encode(x)
         h, reconstruction = self.network.decode(z)
         imputed = self.normalization.undone(reconstruction, counts, gene_present)
+        imputed = imputed * self.retransformation
         cluster, distance = self.clusters(z, h)
         error = self.reconstruction_error(x, reconstruction, gene_present)
         ood_z, ood_p = self.typicality(error)

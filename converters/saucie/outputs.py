@@ -35,7 +35,7 @@ def outputs(settings: SaucieSettings, intensities: bool) -> tuple[Output, ...]:
             name="imputed",
             description="Intensities as the decoder gives them back"
             if intensities
-            else "Counts as the decoder gives them back, at the cell's own depth",
+            else "Expected counts at the cell's own depth, as the decoder gives them back",
             unit="intensity" if intensities else "counts",
         ),
         Output(

@@ -36,7 +36,9 @@ class SaucieSettings(Settings):
     patience: int = 15
     """Stop after so many epochs without a smaller loss on validation cells."""
     batch_size: int = 256
+    """Cells in a minibatch; the losses between cells are taken within it."""
     learning_rate: float = 1e-3
+    """Of Adam."""
 
     layers: tuple[int, ...] = (512, 256, 128)
     """Widths of the encoder; the decoder mirrors them."""
@@ -49,7 +51,7 @@ class SaucieSettings(Settings):
     lambda_d: float = 0.0
     """Weight of the intracluster distance; needs lambda_c."""
 
-    clusters: int = 6
+    clusters: int = 5
     """Number of k-means centroids that are frozen in the graph."""
     cluster_by: str = "kmeans"
     """`kmeans` on the embedding, or `codes`: binarised activations, as published."""

@@ -8,10 +8,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
+from labelled_cells import labelled_cells  # noqa: E402
+
 from converters.celltype.limits import first_acceptable  # noqa: E402
 from converters.celltype.recipe import CellType, CellTypeSettings  # noqa: E402
 from converters.fit_run import FitRun  # noqa: E402
-from tests.converters.labelled_cells import labelled_cells  # noqa: E402
 from zoo.recipes import TrainWatch  # noqa: E402
 
 SETTINGS = CellTypeSettings(

@@ -9,9 +9,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 sklearn_linear = pytest.importorskip("sklearn.linear_model")
 
+from labelled_cells import labelled_cells  # noqa: E402
+
 from converters.fit_run import FitRun  # noqa: E402
 from converters.logistic.recipe import Logistic, LogisticSettings  # noqa: E402
-from tests.converters.labelled_cells import labelled_cells  # noqa: E402
 
 SETTINGS = LogisticSettings(
     top_genes=10, embedding=5, calibration_repeats=1, table_size=64, shrinkage=0.2
