@@ -167,8 +167,8 @@ class _Scgnn(Recipe):
         "Testing genes between groups on imputed values: they are smoothed, so every test is too "
         "sure.",
         "Other tissues and organisms than the training data's; ood_p tells many of their cells.",
-        "Giving the folder to anyone who may not have the training cells: it holds no counts, but of "
-        "each reference cell an embedding, from which the model's decoder makes a rough profile.",
+        "Giving the folder to anyone who may not have the training cells: it holds no counts, but "
+        "of each reference cell an embedding, of which the decoder makes a rough profile.",
     )
 
     def genes(
