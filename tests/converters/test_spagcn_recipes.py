@@ -73,6 +73,9 @@ def test_layers_are_found_on_slides_that_were_left_out(head):
     assert pooled.value > 0.7
     assert pooled.n == sum(name in LAYERS for name in layered(SLIDES).obs["layer"])
     assert rows["training-test.model.coverage"].value > 0.7
+    shift = rows["training-test+dense-kernel.model.prob_shift"]
+    assert 0 < shift.value < 0.2
+    assert shift.role == "ablation"
 
 
 def test_the_runner_answers_as_torch_did(head, data, run_zoo, tmp_path):
