@@ -149,7 +149,7 @@ class Saucie(Recipe):
             )
             told = "lambda_c=0.1 lambda_d=0.2 codes"
             if settings.embedding != 2 or settings.smallest_panel < 1:
-                told = f"embedding=2 no augmentation {told}"
+                told = "published codes"  # a longer name would be cut in the ids of rows
             found[told] = as_published.changed(**PUBLISHED, cluster_by="codes")
         if settings.lambda_b:
             found["lambda_b=0"] = settings.changed(lambda_b=0.0)

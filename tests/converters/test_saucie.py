@@ -198,7 +198,7 @@ def test_neighbours_differ_from_the_settings_in_what_they_say():
     for recipe in (Saucie(), SaucieCytof()):
         plain = recipe.settings()
         names = set(recipe.neighbours(plain))
-        assert any(name.endswith("lambda_c=0.1 lambda_d=0.2 codes") for name in names)
+        assert any(name.endswith("codes") for name in names)
         assert all(found != plain for found in recipe.neighbours(plain).values())
         aligned = recipe.neighbours(plain.changed(lambda_b=0.01))
         assert {"lambda_b=0", "lambda_b=0.1"} <= set(aligned)
