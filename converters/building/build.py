@@ -58,7 +58,7 @@ def build(recipe: Recipe, request: TrainRequest, watch: TrainWatch) -> TrainRepo
         into = Measurements(order.seeds[0])
         watch.notice(f"neighbouring setting {name}")
         near = _neighbour(fitting, division, settings, name)
-        measuring.held_out(near, division, into, condition=name)
+        measuring.neighbour(near, division, into, name)
         rows += into.rows
 
     with model_folder(request.output, overwrite=request.overwrite) as folder:

@@ -43,14 +43,9 @@ class Measuring:
     folder: Path
 
     def held_out(
-        self, fits: Sequence[Fit], division: Division, into: Measurements, *, condition: str = ""
+        self, fits: Sequence[Fit], division: Division, into: Measurements
     ) -> tuple[Outputs, TrainedBaselines]:
-        """Measure fits, one for each fold, on the cells that they have not seen.
-
-        Parameters
-        ----------
-        condition
-            What is different from the shipped model: names the rows of a neighbouring setting.
+        """Measure fits, one for each fold, on the cells that they have not seen, beside baselines.
 
         Returns
         -------
@@ -58,21 +53,32 @@ class Measuring:
             The answers, and the baselines fitted to the first fold's training cells.
 
         """
+        setting = self._setting(division)
+        learned = [
+            self._baselines(fit, fold.cells) for fit, fold in zip(fits, division.folds, strict=True)
+        ]
+        shown = learned[0]
         if len(division.folds) > 1:
-            return self._in_turn(fits, division, into, condition)
-        fit, cells = fits[0], division.folds[0].cells
-        baselines = self._baselines(fit, cells)
-        test = cells.of("test") if self.order.recipe.holds_out else cells
-        subject, placed = self.fitting.subject(fit), labelled(test, fit.columns, fit.fitted.labels)
-        setting = self._setting(division, condition)
-        shown = None if condition else baselines
-        answers = measure(subject, placed, setting, into, shown)
-        if not condition and into.seed == self.order.seeds[0]:
-            wanted = self.order.plan.data.conditions
-            measure_conditions(subject, placed, setting, wanted, into, baselines)
+            self._fold_by_fold(fits, division, learned, setting, into)
+            columns = np.unique(np.concatenate([fit.columns for fit in fits]))
+            own = [np.searchsorted(columns, fit.columns) for fit in fits]
+            shown = FoldedBaselines.joined(learned, own)
+        subject, cells = self._asked(fits, division)
+        answers = measure(subject, cells, setting, into, shown)
+        if into.seed == self.order.seeds[0]:
+            measure_conditions(
+                subject, cells, setting, self.order.plan.data.conditions, into, shown
+            )
             graphs = self.order.recipe.other_graphs
-            measure_other_graphs(subject, placed, answers, setting, graphs, into)
-        return answers, baselines
+            measure_other_graphs(subject, cells, answers, setting, graphs, into)
+        return answers, learned[0]
+
+    def neighbour(
+        self, fits: Sequence[Fit], division: Division, into: Measurements, name: str
+    ) -> None:
+        """Measure fits with a neighbouring setting; its baselines are those of the shipped one."""
+        subject, cells = self._asked(fits, division)
+        measure(subject, cells, self._setting(division, name), into)
 
     def elsewhere(
         self, subject: Subject, into: Measurements, inside: Outputs, baselines: TrainedBaselines
@@ -91,35 +97,32 @@ class Measuring:
         path = (self.order.folder / data.orthologs).resolve()
         return data.model_copy(update={"orthologs": str(path)})
 
-    def _in_turn(
-        self, fits: Sequence[Fit], division: Division, into: Measurements, condition: str
-    ) -> tuple[Outputs, TrainedBaselines]:
-        """Each group by the model that has not seen it; then all of them together."""
-        setting = self._setting(division, condition)
-        learned = [
-            self._baselines(fit, fold.cells) for fit, fold in zip(fits, division.folds, strict=True)
-        ]
-        if not condition:
-            for fit, fold, shown in zip(fits, division.folds, learned, strict=True):
-                own = replace(
-                    setting,
-                    key=row_key(f"{setting.key}-{fold.name}"),
-                    condition=f"{fold.name}, left out of training",
-                )
-                cells = labelled(fold.cells.of("test"), fit.columns, fit.fitted.labels)
-                measure(self.fitting.subject(fit), cells, own, into, shown)
-        subject = self.fitting.folded(list(fits), division.shipped)
-        columns = np.unique(np.concatenate([fit.columns for fit in fits]))
-        own = [np.searchsorted(columns, fit.columns) for fit in fits]
-        pooled = None if condition else FoldedBaselines.joined(learned, own)
-        everyone = self._all_folds(fits, division)
-        answers = measure(subject, everyone, setting, into, pooled)
-        if not condition and into.seed == self.order.seeds[0]:
-            wanted = self.order.plan.data.conditions
-            measure_conditions(subject, everyone, setting, wanted, into, pooled)
-            graphs = self.order.recipe.other_graphs
-            measure_other_graphs(subject, everyone, answers, setting, graphs, into)
-        return answers, learned[0]
+    def _fold_by_fold(
+        self,
+        fits: Sequence[Fit],
+        division: Division,
+        learned: Sequence[TrainedBaselines],
+        setting: Setting,
+        into: Measurements,
+    ) -> None:
+        """Each group by the model, and the baselines, that have not seen it."""
+        for fit, fold, shown in zip(fits, division.folds, learned, strict=True):
+            own = replace(
+                setting,
+                key=row_key(f"{setting.key}-{fold.name}"),
+                condition=f"{fold.name}, left out of training",
+            )
+            cells = labelled(fold.cells.of("test"), fit.columns, fit.fitted.labels)
+            measure(self.fitting.subject(fit), cells, own, into, shown)
+
+    def _asked(self, fits: Sequence[Fit], division: Division) -> tuple[Subject, LabelledCells]:
+        """Who is asked about which cells: one fit, or each fold's about the group left out."""
+        if len(division.folds) > 1:
+            folded = self.fitting.folded(list(fits), division.shipped)
+            return folded, self._all_folds(fits, division)
+        fit, cells = fits[0], division.folds[0].cells
+        test = cells.of("test") if self.order.recipe.holds_out else cells
+        return self.fitting.subject(fit), labelled(test, fit.columns, fit.fitted.labels)
 
     def _all_folds(self, fits: Sequence[Fit], division: Division) -> LabelledCells:
         """All cells over the union of the folds' genes, each with the fold that left it out."""
@@ -137,7 +140,7 @@ class Measuring:
         known = labelled(training, fit.columns, fit.fitted.labels)
         return TrainedBaselines.of(known, self.order.recipe.value_kinds)
 
-    def _setting(self, division: Division, condition: str) -> Setting:
+    def _setting(self, division: Division, condition: str = "") -> Setting:
         plan = self.order.plan.data
         if self.order.recipe.holds_out:
             key, role, told = f"{plan.key}-test", "test", f"held out: {division.sentence}"

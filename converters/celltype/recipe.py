@@ -21,22 +21,31 @@ class CellTypeSettings(ConfidenceSettings):
 
     # genes
     genes: int = 4000
+    """Size of the vocabulary."""
     markers: int = 150
     """Genes of each class that are taken for standing out in it; the rest by variance."""
     min_cells: int = 5
+    """Genes seen in fewer training cells are left out."""
     target: float = 2000.0
     """Panel counts of a cell after normalization."""
     sd_floor: float = 0.1
+    """Smallest standard deviation by which a gene is divided."""
     clip: float = 8.0
+    """Largest absolute value of a standardised gene."""
     dominant_share: float = 0.002
     """Genes above this share of a training cell's counts stay out of the panel sum."""
 
     # network
     members: int = 4
+    """Networks of the ensemble."""
     hidden: int = 64
+    """Units of the hidden layer of each member."""
     embedding: int = 16
+    """Dimensions of the embedding of each member."""
     dropout: float = 0.5
+    """Share of hidden units left out in training."""
     embedding_dropout: float = 0.15
+    """Share of embedding units left out in training."""
 
     # training
     epochs: int = 20
@@ -46,9 +55,13 @@ class CellTypeSettings(ConfidenceSettings):
     """Stop after so many epochs without a smaller loss on validation cells; 0 trains to the end, as
     the learning rate's course expects, and leaves these cells to calibration alone."""
     batch: int = 128
+    """Cells in a batch."""
     learning_rate: float = 2e-3
+    """Largest learning rate of the one-cycle schedule (AdamW)."""
     weight_decay: float = 0.05
+    """Weight decay of AdamW."""
     label_smoothing: float = 0.05
+    """Share of the target that is spread over all classes."""
     class_power: float = 0.25
     """A class is drawn in proportion to its number of cells to this power: 0 is balanced."""
 
@@ -56,13 +69,17 @@ class CellTypeSettings(ConfidenceSettings):
     panels: int = 8
     """Gene lists in a batch."""
     full_panel_share: float = 0.2
+    """Share of gene lists in training that hold all genes."""
     smallest_panel: float = 0.04
+    """Smallest share of the genes in a random gene list."""
     shift_sd: float = 1.0
     """Size of the shift of a whole batch, in standard deviations within the classes."""
     ambient: float = 0.2
     """Largest share of molecules from burst cells, relative to a cell's own."""
     unthinned_share: float = 0.4
+    """Share of cells that keep all their molecules in training."""
     smallest_fraction: float = 0.05
+    """Smallest share of molecules that a thinned cell keeps."""
     scale_sd: float = 0.2
     """Spread of the log error of the normalization, which few genes make inexact."""
 

@@ -80,15 +80,20 @@ class HeadSettings(Settings):
     min_spots: int = 10
     """A gene is seen in at least so many training spots."""
     components: int = 50
+    """Principal components that the graph layer reads."""
     hidden: int = 32
     """Width of the graph layer, and of the embedding."""
     dropout: float = 0.5
+    """Share of units left out in training."""
     noise: float = 0.3
     """Standard deviation of what is added to each component in each step; the first component's
     own is 1."""
     learning_rate: float = 0.005
+    """Learning rate."""
     weight_decay: float = 0.01
+    """Weight decay."""
     label_smoothing: float = 0.05
+    """Share of the target that is spread over all labels."""
     graph: bool = True
     """False: every spot hears itself alone."""
     centre: bool = True
@@ -110,8 +115,11 @@ class SelfTrainingSettings(Settings):
     min_spots: int = 3
     """A gene is seen in at least so many spots."""
     components: int = 50
+    """Principal components that the graph layer reads."""
     learning_rate: float = 0.005
+    """Learning rate."""
     weight_decay: float = 0.0
+    """Weight decay."""
     tolerance: float = 0.001
     """It is over once fewer spots than this share change their domain."""
     update_interval: int = 3
