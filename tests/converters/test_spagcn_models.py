@@ -69,7 +69,7 @@ def test_a_run_on_real_slides(name, run_zoo, tmp_path):
     told = np.array([mapping.get(region, "" if mapping else region) for region in truth])
     known = told != ""
     right = (result.obs["label"].astype(str).to_numpy() == told)[known].mean()
-    assert right > 0.8  # it learned from these very slides
+    assert right > 0.75  # it learned from these very slides
 
 
 @pytest.mark.parametrize(
