@@ -47,8 +47,8 @@ def build(recipe: Recipe, request: TrainRequest, watch: TrainWatch) -> TrainRepo
         division = divide(cells, order, seed, watch.notice)
         shipped, fits = _fits(fitting, division, seed)
         into = Measurements(seed)
-        inside, baselines = measuring.held_out(fits, division, into)
-        measuring.elsewhere(fitting.subject(shipped), into, inside, baselines)
+        inside = measuring.held_out(fits, division, into)
+        measuring.elsewhere(shipped, division, into, inside)
         runs.append(into.rows)
         first = first or (division, shipped)
     assert first is not None, "an order has a seed"

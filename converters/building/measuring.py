@@ -42,15 +42,12 @@ class Measuring:
     data: str
     folder: Path
 
-    def held_out(
-        self, fits: Sequence[Fit], division: Division, into: Measurements
-    ) -> tuple[Outputs, TrainedBaselines]:
+    def held_out(self, fits: Sequence[Fit], division: Division, into: Measurements) -> Outputs:
         """Measure fits, one for each fold, on the cells that they have not seen, beside baselines.
 
         Returns
         -------
-        tuple
-            The answers, and the baselines fitted to the first fold's training cells.
+        The answers.
 
         """
         setting = self._setting(division)
@@ -71,7 +68,7 @@ class Measuring:
             )
             graphs = self.order.recipe.other_graphs
             measure_other_graphs(subject, cells, answers, setting, graphs, into)
-        return answers, learned[0]
+        return answers
 
     def neighbour(
         self, fits: Sequence[Fit], division: Division, into: Measurements, name: str
@@ -81,9 +78,14 @@ class Measuring:
         measure(subject, cells, self._setting(division, name), into)
 
     def elsewhere(
-        self, subject: Subject, into: Measurements, inside: Outputs, baselines: TrainedBaselines
+        self, shipped: Fit, division: Division, into: Measurements, inside: Outputs
     ) -> None:
-        """Measure the shipped fit on the plan's other data sets."""
+        """Measure the shipped fit on the plan's other data sets, beside baselines of its genes."""
+        if not self.order.plan.evaluation:
+            return
+        subject = self.fitting.subject(shipped)
+        # Not a fold's: each fold chose genes of its own.
+        baselines = self._baselines(shipped, division.shipped)
         sets = [self._with_orthologs(data) for data in self.order.plan.evaluation]
         if into.seed != self.order.seeds[0]:
             sets = [data.model_copy(update={"conditions": []}) for data in sets]

@@ -160,6 +160,33 @@ def test_rows_of_groups_left_out_are_pooled(request_of):
     assert rows["training-test.logistic_regression.accuracy"].n == 90
 
 
+class ChoosyTiny(Tiny):
+    """Reads other genes where a donor is left out than where all are there."""
+
+    def genes(self, cells, settings):
+        everything = super().genes(cells, settings)
+        return everything if len(set(cells.batch)) == 3 else everything[1:]
+
+
+def test_other_data_is_measured_beside_baselines_of_the_shipped_genes(request_of, data, tmp_path):
+    plan = """
+    [data]
+    label = "cell_type"
+    batch = "donor"
+    split = "donor"
+    leave_one_out = true
+    [[evaluation]]
+    key = "again"
+    file = "cells.h5ad"
+    dataset = "the same cells"
+    label = "cell_type"
+    """
+    (tmp_path / "plan.toml").write_text(plan)
+    request = request_of("tiny-choosy", label=None, config=tmp_path / "plan.toml")
+    rows = {row.id: row.value for row in build(ChoosyTiny(), request, SILENT).rows}
+    assert rows["again.logistic_regression.accuracy"] > 0.95
+
+
 def test_leaving_out_needs_groups(request_of):
     with pytest.raises(ConflictingOptions, match="--leave-one-out needs --split"):
         division(request_of(leave_one_out=True))

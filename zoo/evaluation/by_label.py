@@ -78,6 +78,13 @@ def _of_baselines(asked: Asked) -> list[_Labelled]:
     for name in METHODS:
         predicted, scores = baselines.predict(name, asked.cells.placed, asked.cells.labels)
         found.append(_Labelled(name, truth, predicted, scores, asked.sampling))
+    if not asked.brief and baselines.can_share(asked.cells.placed):
+        for name in METHODS:
+            learned = f"{name}_shared_genes"
+            predicted, scores = baselines.predict_shared(
+                name, asked.cells.placed, asked.cells.labels
+            )
+            found.append(_Labelled(learned, truth, predicted, scores, asked.sampling))
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from zoo.block import Float32, Int64
 from zoo.card import ValueKind
 from zoo.evaluation.baselines import METHODS, Baseline, Method, make
-from zoo.evaluation.cells import LabelledCells, Placed
+from zoo.evaluation.cells import Flags, LabelledCells, Placed
 from zoo.evaluation.principal_axes import PrincipalAxes
 from zoo.evaluation.scale import Scale
 
@@ -38,6 +38,9 @@ class TrainedBaselines:
         Names of the classes that the classifiers know, by their code.
     classifiers
         By method; empty without labelled training cells.
+    learned_from
+        Counts [cells, genes] and labels [cells] of the labelled training cells, to learn anew from
+        the genes that a data set has.
     axes
         Principal axes of the training cells.
     gene_mean
@@ -51,6 +54,8 @@ class TrainedBaselines:
     gene_mean: Float32
     labels: tuple[str, ...] = ()
     classifiers: dict[Method, Baseline] = field(default_factory=dict)
+    learned_from: tuple[Float32, Int64] | None = None
+    _shared: dict[tuple[Method, bytes], Baseline] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -72,9 +77,11 @@ class TrainedBaselines:
         scale = Scale.of_kinds(value_kinds)
         counts = training.placed.counts
         classifiers: dict[Method, Baseline] = {}
+        learned_from = None
         if training.label is not None:
             known = training.label >= 0
             if len(np.unique(training.label[known])) > 1:
+                learned_from = counts[known], training.label[known]
                 values, label = scale.values(counts[known]), training.label[known]
                 classifiers = {method: make(method).fit_values(values, label) for method in METHODS}
         return cls(
@@ -84,6 +91,7 @@ class TrainedBaselines:
             scale.linear(counts).mean(axis=0),
             training.labels,
             classifiers,
+            learned_from,
         )
 
     def predict(
@@ -97,11 +105,38 @@ class TrainedBaselines:
         higher for what is likelier; -inf for a label that the classifier does not know.
 
         """
-        classifier, names = self.classifiers[method], list(labels)
-        parts = []
+        everything = np.ones(placed.counts.shape[1], dtype=bool)
+        return self._predicted(self.classifiers[method], placed, everything, labels)
+
+    def can_share(self, placed: Placed) -> bool:
+        """Whether a data set lacks genes, and classifiers may learn anew without them."""
+        return self.learned_from is not None and 0 < placed.present.mean() < 1
+
+    def predict_shared(
+        self, method: Method, placed: Placed, labels: Sequence[str]
+    ) -> tuple[Int64, Float32]:
+        """What a classifier says that learned from the genes alone that the data set has.
+
+        It knows beforehand which genes will be there, as no model in a zoo can. Returns what
+        `predict` does; ask only where `can_share`.
+        """
+        assert self.learned_from is not None, "asked for where can_share"
+        counts, label = self.learned_from
+        shared = placed.present > 0
+        key = (method, shared.tobytes())
+        if key not in self._shared:
+            values = self.scale.values(counts[:, shared])
+            self._shared[key] = make(method).fit_values(values, label)
+        return self._predicted(self._shared[key], placed, shared, labels)
+
+    def _predicted(
+        self, classifier: Baseline, placed: Placed, genes: Flags, labels: Sequence[str]
+    ) -> tuple[Int64, Float32]:
+        """Answers of a classifier of some genes, in the codes of `labels`."""
+        names, parts = list(labels), []
         for start in range(0, max(1, len(placed)), _CELLS_AT_ONCE):
-            values = self.scale.values(placed.counts[start : start + _CELLS_AT_ONCE])
-            part, classes = classifier.scores_of_values(values)
+            counts = placed.counts[start : start + _CELLS_AT_ONCE]
+            part, classes = classifier.scores_of_values(self.scale.values(counts[:, genes]))
             parts.append(part)
         scores = np.concatenate(parts)
         codes = [names.index(name) if name in names else -1 for name in self.labels]
