@@ -15,7 +15,14 @@ from converters.training_cells import Flags, Int64, Strings, TrainingCells
 from converters.vocabulary import unversioned
 from zoo.data import Loader
 from zoo.digest import sha256_of_file
-from zoo.errors import MissingColumn, MissingKey, NoCoordinates, OtherDataFile, TooFewCells
+from zoo.errors import (
+    MissingColumn,
+    MissingKey,
+    NoCoordinates,
+    OneLabel,
+    OtherDataFile,
+    TooFewCells,
+)
 from zoo.examination import examine
 from zoo.reading import Dataset, open_dataset
 from zoo.slides import COORDINATES, Slides
@@ -36,7 +43,7 @@ def read_cells(order: Order) -> TrainingCells:
     ------
     MissingColumn
         If the recipe needs a column that nobody named.
-    MissingKey, NotCounts, DuplicateGenes, NoCoordinates, TooFewCells
+    MissingKey, NotCounts, DuplicateGenes, NoCoordinates, TooFewCells, OneLabel
         If the file lacks something, besides what opening it raises.
     OtherDataFile
         If the plan names another file's sha256.
@@ -81,6 +88,8 @@ def read_cells(order: Order) -> TrainingCells:
             facts=_facts(dataset, plan.label),
         )
     cells = _sampled(_with_labels(cells, order), plan.maximum_cells)
+    if "label" in order.recipe.needs and len(cells.labels) < 2:
+        raise OneLabel(path, str(plan.label), "".join(cells.labels), len(cells))
     if len(cells) < order.recipe.minimum_cells:
         raise TooFewCells(path, "whole", len(cells), order.recipe.minimum_cells)
     return cells

@@ -25,6 +25,7 @@ from zoo.errors import (  # noqa: E402
     InvalidPlan,
     MissingColumn,
     MissingKey,
+    OneLabel,
     OutputExists,
     OutputUnwritable,
     TooFewCells,
@@ -299,6 +300,21 @@ def test_too_few_cells(request_of, tmp_path):
     small = write_training_file(tmp_path / "small.h5ad", cells=9)
     with pytest.raises(TooFewCells, match="has 9 usable cells; 12 are needed"):
         build(Tiny(), request_of(data=str(small)), SILENT)
+
+
+def test_one_label_teaches_nothing(request_of, tmp_path):
+    import anndata
+
+    path = write_training_file(tmp_path / "one.h5ad")
+    table = anndata.read_h5ad(path)
+    table.obs["cell_type"] = "T cell"
+    table.write_h5ad(path)
+    with pytest.raises(OneLabel) as error:
+        build(Tiny(), request_of(data=str(path)), SILENT)
+    assert error.value.message == (
+        f"All 90 usable cells of {str(path)!r} have 'T cell' in obs['cell_type']; a model fitted "
+        "to one type would call everything so."
+    )
 
 
 PLAN = """

@@ -47,7 +47,7 @@ class UnknownLabels(DataError):
 
 
 class OneLabel(DataError):
-    """All labelled cells are of one type: any calibration would learn that everything is."""
+    """All labelled cells are of one type: any fit would learn that everything is."""
 
     example = {"path": "my.h5ad", "column": "cell_type", "label": "B cells", "cells": 80}
 
@@ -55,8 +55,8 @@ class OneLabel(DataError):
         self.path, self.column, self.label, self.cells = path, column, label, cells
         super().__init__(
             f"All {cells:,} usable cells of {path!r} have {label!r} in obs[{column!r}]; a model "
-            "calibrated on one type would call everything so.",
-            "Label a random sample of all cells: about 100 of every type together.",
+            "fitted to one type would call everything so.",
+            "Give cells of several types; for a calibration, a random sample of about 100 cells.",
         )
 
 
