@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from zoo.card import Author, CardModel, Line, ModelName, Paper, Sha256, Task, Version
+from zoo.card import Author, CardModel, Line, ModelName, Paper, Task, Version
 from zoo.card_file import problems_of
 from zoo.errors import FileMissing, InvalidPlan
-from zoo.evaluation.data_set import Condition, EvaluationData
+from zoo.evaluation.data_set import Condition, DataTerms, EvaluationData
 
 
-class TrainingDataPlan(CardModel):
+class TrainingDataPlan(DataTerms):
     """The file that the model learns from, with its terms."""
 
     file: str | None = None
@@ -26,13 +26,6 @@ class TrainingDataPlan(CardModel):
     key: str = "training"
     """Short name for row ids: `<key>-test` holds what was measured on cells held out."""
     dataset: Line | None = None
-    sha256: Sha256 | None = None
-    """Another file is refused."""
-    accession: Line = "not stated"
-    source: Line = "not stated"
-    license: Line = "not established"
-    attribution: Line = "not stated"
-    donors: int | None = None
     label: str | None = None
     mapping: dict[str, str] = {}
     """Published labels → the model's; if not empty, cells with other labels are left out."""

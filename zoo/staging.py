@@ -69,8 +69,10 @@ def staged_folder(target: Path) -> Iterator[Path]:
             old.replace(target)
         raise
     finally:
-        for left in (staging, old):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
+        # Where neither the new nor the old one could be put in place, the old one is kept aside.
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def write_atomically(target: Path, content: bytes) -> None:

@@ -67,9 +67,10 @@ def test_a_run_on_real_slides(name, run_zoo, tmp_path):
     card = ModelCard.read(CARDS / name / "README.md").block
     mapping = card.training.data_plan.get("mapping", {})
     told = np.array([mapping.get(region, "" if mapping else region) for region in truth])
-    known = told != ""
-    right = (result.obs["label"].astype(str).to_numpy() == told)[known].mean()
-    assert right > 0.75  # it learned from these very slides
+    found = result.obs["label"].astype(str).to_numpy()
+    recalls = [(found[told == label] == label).mean() for label in np.unique(told[told != ""])]
+    # It learned from these very slides, and weighs labels alike, however many spots each has.
+    assert np.mean(recalls) > 0.8
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,19 @@ Condition = Literal["thinning", "dropout", "genes_removed", "gene_lists", "few_c
 """A disturbance of the robustness grid; `zoo.evaluation.robustness` draws its steps."""
 
 
-class EvaluationData(CardModel):
+class DataTerms(CardModel):
+    """Where a data set comes from, and on which terms."""
+
+    sha256: Sha256 | None = None
+    """The file that the card's numbers were measured with; another one is refused."""
+    accession: Line = "not stated"
+    source: Line = "not stated"
+    license: Line = "not established"
+    attribution: Line = "not stated"
+    donors: int | None = None
+
+
+class EvaluationData(DataTerms):
     """One data set, as a plan lists it under `[[evaluation]]` and `zoo evaluate` takes it."""
 
     key: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+-]*$")]
@@ -23,13 +35,6 @@ class EvaluationData(CardModel):
     dataset: Line
     role: Role = "external"
     condition: Line = "as published"
-    sha256: Sha256 | None = None
-    """The file that the card's numbers were measured with; another one is refused."""
-    accession: Line = "not stated"
-    source: Line = "not stated"
-    license: Line = "not established"
-    attribution: Line = "not stated"
-    donors: int | None = None
     label: str | None = None
     """Column of obs with the truth."""
     mapping: dict[str, str] = {}
