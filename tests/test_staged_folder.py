@@ -25,11 +25,16 @@ def test_a_folder_takes_the_place_of_another(old: Path) -> None:
 
 
 def test_an_error_leaves_the_old_one(old: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), staged_folder(old) as staging:
-        (staging / "card").write_text("half")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(old)
     assert (old / "card").read_text() == "old"
     assert [path.name for path in old.parent.iterdir()] == ["model"]
+
+
+def interrupted(target: Path) -> None:
+    with staged_folder(target) as staging:
+        (staging / "card").write_text("half")
+        raise KeyboardInterrupt
 
 
 def test_an_old_folder_that_cannot_be_moved_back_is_kept_aside(
