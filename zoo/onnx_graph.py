@@ -103,6 +103,11 @@ class OnnxGraph:
         self.model.graph.initializer.append(tensor)
         return name
 
+    def half_constant(self, value: npt.NDArray[np.floating]) -> Tensor:
+        """float32 values that the file keeps as float16: half the bytes, 3 decimal digits."""
+        half = self.constant(np.asarray(value, dtype=np.float16))
+        return self.node("Cast", half, to=self.onnx.TensorProto.FLOAT)
+
     def axis(self, *axes: int) -> Tensor:
         """Axes as an int64 initializer."""
         return self.constant(np.array(axes, dtype=np.int64))
