@@ -303,7 +303,8 @@ class CellZooBlock(CardModel):
     thresholds: Thresholds = Thresholds()
     calibration: Calibration | None = None
     tolerances: dict[OutputName, Tolerance]
-    data: list[DataSource] = Field(min_length=1)
+    data: list[DataSource]
+    """Data sets that it was trained on and measured with; may be empty for imported weights."""
     imported: Imported | None = None
     training: Training
     evaluation: list[Row]
@@ -341,6 +342,8 @@ class CellZooBlock(CardModel):
         untold = None in (training.cells, training.seed, training.wall_seconds)
         if untold and self.imported is None:
             raise ValueError("only the training of imported weights may have untold fields")
+        if not self.data and self.imported is None:
+            raise ValueError("only imported weights may be without a data set")
         if missing := set(self.output_names) - set(self.tolerances):
             raise ValueError(f"outputs without a tolerance: {sorted(missing)}")
         if "conformal_p" in self.output_names and self.calibration is None:
