@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from converters.aeacus.torch_archive import read_checkpoint
 from converters.importing.names import GeneTable, read_lines
-from converters.importing.torch_file import read_state
 from converters.importing.weights import Weights
 from zoo.errors import FileMissing, UnreadableWeights, UnsupportedWeights
 
@@ -113,7 +113,7 @@ class Checkpoint:
 
 
 def _checkpoint(file: Path) -> Mapping[str, Any]:
-    found = read_state(file, NAME)
+    found = read_checkpoint(file, NAME)
     if not isinstance(found, dict):
         raise UnreadableWeights(str(file), NAME, "it holds no dictionary")
     return found

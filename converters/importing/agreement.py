@@ -28,7 +28,10 @@ class AgreementData(EvaluationData):
 def measure_agreement(
     subject: ModelSubject, data: AgreementData, folder: Path, answers: Path, into: Measurements
 ) -> None:
-    """Rows `label_agreement`: share of cells with the package's label; `largest_prob_difference`.
+    """How often a graph agrees with the package, and how far it is off at most.
+
+    Rows: `label_agreement`; and where the package's own labels are compared,
+    `label_is_largest_prob` and `largest_prob_difference`.
 
     Cells for which the package gave no answer (-1) are left out.
 
@@ -47,13 +50,18 @@ def measure_agreement(
             for name in {data.compare, "prob"}
             if isinstance(found := root.get(name), confined.ConfinedArray)
         }
-        made_with = str(root.attrs.get("made_with", "not stated"))
+        made_with = str(root.attribute("made_with") or "not stated")
     outputs = subject.ask(cells.placed, ("label", "prob"))
     setting = replace(setting_of(data, None, cells), method="model")
     setting = setting.part("", f"against the answers of {made_with}")
     answered = told[data.compare] >= 0
     same = outputs["label"][answered] == told[data.compare][answered]
     into.add(setting, "label_agreement", share(same))
-    if "prob" in told and data.compare == "label":
+    if data.compare != "label":
+        return
+    prob, label = outputs["prob"], outputs["label"]
+    largest = prob[np.arange(len(prob)), label] == prob.max(axis=1)
+    into.add(setting, "label_is_largest_prob", share(largest))
+    if "prob" in told:
         gap = float(np.abs(outputs["prob"] - told["prob"]).max())
         into.add(setting, "largest_prob_difference", Measure(gap, len(cells), None, None))

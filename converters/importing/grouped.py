@@ -19,20 +19,22 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.card import Line, Thresholds
+from zoo.digest import sha256_of_file
+from zoo.errors import UnfitReference
 from zoo.evaluation import metrics
 from zoo.evaluation.baselines import METHODS, Method, log_normalized, make
+from zoo.evaluation.batches import batches
 from zoo.evaluation.cells import Flags, LabelledCells, Placed
+from zoo.evaluation.compute import BATCH
 from zoo.evaluation.data_set import EvaluationData
 from zoo.evaluation.evaluating import EvaluatedData, setting_of
 from zoo.evaluation.loading import read_cells
-from zoo.evaluation.batches import batches
-from zoo.evaluation.compute import BATCH
 from zoo.evaluation.measure import measure
 from zoo.evaluation.measurements import Measurements, Setting
 from zoo.evaluation.model_subject import ModelSubject
 from zoo.evaluation.sampling import Sampling
 from zoo.evaluation.subject import Outputs
-from zoo.digest import sha256_of_file
+from zoo.reading import confined
 from zoo.vocabulary import GeneVocabulary
 
 OTHER = "another type"
@@ -48,8 +50,13 @@ class GroupedData(EvaluationData):
     learn_label: str | None = None
     """Its column of labels; by default that of the data set."""
     learn_mapping: dict[str, str] = {}
+    groups: dict[str, list[Line]] = {}
+    """Groups of this data set; by default those of the plan."""
     constants: list[Line] = []
     """Groups that a baseline always answers, besides the most frequent one."""
+    answers: dict[str, str] = {}
+    """Answers of others for every cell, as classes of the model: name → `FILE.h5:data set`; the
+    file lies beside that of `--reference`."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +127,18 @@ def _group_of(label: str, groups: Mapping[str, Sequence[str]]) -> str:
 
 
 def measure_grouped(
-    subject: GroupedSubject, data: GroupedData, folder: Path, into: Measurements
+    subject: GroupedSubject,
+    data: GroupedData,
+    folder: Path,
+    into: Measurements,
+    answers: Path | None = None,
 ) -> EvaluatedData:
     """Measure the model and the baselines on the cells whose label is one of the groups.
+
+    Parameters
+    ----------
+    answers
+        Folder of the files with answers of others; None leaves those out.
 
     Raises
     ------
@@ -140,6 +156,11 @@ def measure_grouped(
         measure(subject, cells, setting, into)
         for answer in _baselines(subject, data, folder, cells):
             _measure(answer, cells, setting, into)
+        for name, place in data.answers.items() if answers is not None else []:
+            assert answers is not None, "asked for where there is a folder"
+            codes = read_answers(answers, place)[known]
+            group = np.append(subject.member.argmax(axis=1), -1)[codes]
+            _measure(_Answer(name, "a cell without an answer is wrong", group), cells, setting, into)
     path = data.path(folder)
     first = next(batches(cells.placed, None, cells=BATCH))
     return EvaluatedData(data, sha256_of_file(path), len(cells), first.inputs)
@@ -150,6 +171,22 @@ def _read(subject: GroupedSubject, data: GroupedData, folder: Path) -> list[Labe
     vocabulary, labels = subject.vocabulary, subject.labels
     found = read_cells(data, folder, vocabulary=vocabulary, labels=labels, value_kinds=kinds)
     return [cells for _, cells in found]
+
+
+def read_answers(folder: Path, place: str) -> npt.NDArray[np.int64]:
+    """int64 [cells]: classes of the model in `FILE.h5:data set`, -1 where there is no answer.
+
+    Raises
+    ------
+    UnfitReference, DataError
+
+    """
+    file, _, name = place.partition(":")
+    with confined.opened(str(folder / file)) as root:
+        found = root.get(name)
+        if not isinstance(found, confined.ConfinedArray) or found.dtype.kind != "i":
+            raise UnfitReference(str(folder / file), f"it has no classes under {name!r}")
+        return found.read(0, found.shape[0]).astype(np.int64)
 
 
 # -- baselines -----------------------------------------------------------------------------------

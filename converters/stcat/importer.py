@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from converters.importing.importer import PROB, ImportedModel, Importer, Provenance, Source
+from converters.importing.importer import ImportedModel, Importer, Provenance, Source
 from converters.importing.layers import new_graph
 from converters.importing.names import GeneTable
 from converters.stcat import graph as writing
@@ -19,6 +19,12 @@ _LABEL = Output(
     description="state named by the model that decides for this cell, without the votes of "
     "clusters that the package adds",
     unit="class index",
+)
+_PROB = Output(
+    name="prob",
+    description="sigmoid of each class of the model that decides for this cell, 0 for the classes "
+    "that it was not asked about; of 'None T' 1 or 0, by rule",
+    unit="probability",
 )
 
 
@@ -59,7 +65,7 @@ class Stcat(Importer):
                 for key, model in states.models.items()
             )
             + "; rules by counts of CD3, CD4 and CD8",
-            outputs=(_LABEL, PROB),
+            outputs=(_LABEL, _PROB),
             labels=source.labels_for(len(states.labels), "classes", states.labels),
             prob_kind="independent",
             value_kinds=("counts", "log_normalized"),
