@@ -166,7 +166,7 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     if not path.is_file():
         raise FileMissing(str(path))
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise UnreadableWeights(str(path), NAME, f"it is no intact .npz ({error})") from error
