@@ -1,4 +1,4 @@
-"""The card of an imported model: what its makers tell, what a plan says of it, what was measured."""
+"""The card of an imported model: what its makers tell, a plan says, and was measured."""
 
 from __future__ import annotations
 
@@ -136,10 +136,9 @@ def text_of(draft: Draft, block: CellZooBlock, found: Found, figures: list[str])
     return _draft_text(block, found.rows, figures)
 
 
-def _license_id(license: str) -> str:
+def _license_id(told: str) -> str:
     """A license as the card's front matter takes it: its id, else `other`."""
-    plain = license.replace("-", "").replace(".", "").isalnum() and " " not in license
-    return license if plain else "other"
+    return told if told.replace("-", "").replace(".", "").isalnum() else "other"
 
 
 def _imported(draft: Draft, found: Found) -> Imported:

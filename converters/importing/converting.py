@@ -1,4 +1,4 @@
-"""The pipeline of a conversion, from top to bottom: weights → graph → confidence → card → folder."""
+"""The pipeline of a conversion: weights → graph → confidence → card → folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.card import CellZooBlock
 from zoo.card_file import ModelCard, require_yaml
 from zoo.errors import ParityFailed
 from zoo.evaluation import compute, figures, measurements
-from zoo.evaluation.batches import batches
+from zoo.evaluation.batches import Arrays, batches
 from zoo.evaluation.data_set import EvaluationData
 from zoo.evaluation.evaluating import evaluate
 from zoo.evaluation.loading import read_cells
@@ -125,7 +125,7 @@ def _evaluate(draft: Draft, parts: ModelParts, found: Found) -> None:
     found.rows = [*found.rows, *into.rows]
 
 
-def _batch(parts: ModelParts, path: Path) -> dict:  # type: ignore[type-arg]
+def _batch(parts: ModelParts, path: Path) -> Arrays:
     """Inputs of the sample's cells."""
     data = EvaluationData(key="sample", file=str(path.resolve()), dataset="sample")
     kinds = parts.card.inputs.value_kinds
