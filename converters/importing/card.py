@@ -32,6 +32,7 @@ from zoo.card import (
 )
 from zoo.digest import sha256_of, sha256_of_file
 from zoo.evaluation.evaluating import EvaluatedData
+from zoo.headline import headline_of
 from zoo.organism import infer_organism
 from zoo.validation import NOT_STATED
 
@@ -99,7 +100,9 @@ def block_of(draft: Draft, found: Found) -> CellZooBlock:
         inputs=_inputs(draft),
         outputs=found.outputs,
         prob_kind=model.prob_kind if "prob" in names else None,
-        headline=plan.headline if found.rows else None,
+        headline=(plan.headline or headline_of(found.rows, plan.task or model.task))
+        if found.rows
+        else None,
         scope=Scope(
             intended=plan.scope.intended or [_INTENDED],
             out_of_scope=[

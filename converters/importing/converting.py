@@ -23,12 +23,14 @@ from zoo.evaluation.evaluating import evaluate
 from zoo.evaluation.loading import read_cells
 from zoo.evaluation.measurements import Measurements
 from zoo.evaluation.model_subject import ModelSubject
+from zoo.gate.graph import ensure_harmless
 from zoo.importers import ConvertReport, ConvertRequest
 from zoo.manifest import FILE_NAME, Manifest
 from zoo.onnx_graph import require_onnx
 from zoo.parity import check_parity
 from zoo.parts import ModelParts
 from zoo.pull import in_place
+from zoo.trial import try_graph
 from zoo.writing.model_folder import ensure_folder_writable, model_folder
 
 
@@ -58,6 +60,9 @@ def convert(
     elif model.labels:
         notice(f"Not calibrated: {NOT_CALIBRATED} (--calibrate LABELLED.h5ad --label COLUMN).")
     graph = draft.graph(names_of(found.outputs))
+    block = _open_block(draft, found)
+    ensure_harmless(graph, block, draft.genes)
+    try_graph(graph, block)
     with model_folder(request.output, overwrite=request.overwrite) as folder:
         _fill(folder, draft, found, graph)
     return ConvertReport(

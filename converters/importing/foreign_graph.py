@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -22,9 +23,11 @@ from converters.importing.layers import (
     value_kinds_of,
 )
 from zoo.card import Output, ProbKind, Task
-from zoo.errors import UnequalLengths, UnreadableWeights, UnsupportedWeights
+from zoo.errors import UnequalLengths, UnreadableWeights, UnsupportedWeights, ZooError
+from zoo.gate import graph as gate
 from zoo.onnx_graph import CONTROL_FLOW, OnnxGraph, Tensor
 from zoo.session import Session
+from zoo.trial import try_graph
 
 Scores = Literal["logits", "prob", "independent_logits", "independent_prob"]
 
@@ -163,7 +166,7 @@ def wrapped(model: Any, source: Source, *, architecture: str) -> ImportedModel:
     own = _own_names(model, wanted, source)
     x = normalized(graph, values, source.target_sum)
     found = graph.include(model.graph, {taken: graph.node("Identity", x)})
-    shapes = _shapes(model, source, taken, width, own)
+    shapes = _shapes(graph, source, width, {name: found[its] for name, its in own.items()})
     outputs: list[Output] = []
     labels: tuple[str, ...] = ()
     if "scores" in own:
@@ -242,31 +245,38 @@ def _own_names(model: Any, wanted: Wanted, source: Source) -> dict[str, str]:
 
 
 def _shapes(
-    model: Any, source: Source, taken: str, width: int, own: Mapping[str, str]
+    graph: OnnxGraph, source: Source, width: int, tensors: Mapping[str, Tensor]
 ) -> dict[str, int]:
-    """Columns of each wanted output, asked for one cell and for several: rows must not mix."""
-    for value in model.graph.input:
-        if value.name == taken:
-            value.type.tensor_type.shape.dim[0].Clear()
-            value.type.tensor_type.shape.dim[0].dim_param = "cells"
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    x = np.random.default_rng(0).gamma(1.0, 1.0, size=(_SEVERAL, width)).astype(np.float32)
-    names = tuple(own.values())
+    """Columns of each wanted output, asked for one cell and for several: rows must not mix.
+
+    The graph passes the gate and a trial in a process of its own before it runs in this one.
+    """
+    for tensor in tensors.values():
+        graph.declare(tensor, graph.onnx.TensorProto.FLOAT, ["cells", tensor])
+    graph.keep_only(list(tensors.values()))
+    path, names = str(source.path), tuple(tensors.values())
+    card: Any = SimpleNamespace(reference=path, inputs=SimpleNamespace(genes=width))
+    counts = np.random.default_rng(0).poisson(1.0, size=(_SEVERAL, width)).astype(np.float32)
+    total = counts.sum(axis=1, keepdims=True)
     try:
-        session = Session.of_draft(model.SerializeToString())
-        together = session.run({taken: x}, names)
-        alone = session.run({taken: x[:_ONE]}, names)
-    except Exception as error:  # onnxruntime raises a dozen unrelated classes
-        told = f"a graph that does not run ({' '.join(str(error).split())[:160]})"
-        raise UnsupportedWeights(str(source.path), source.format, told, [_ACCEPTED]) from error
-    for name in names:
-        whole, single = together[name], alone[name]
-        per_cell = whole.ndim == 2 and len(whole) == _SEVERAL and single.shape[0] == _ONE
+        content = graph.finish({})
+        gate.read_graph(content, path)
+        try_graph(content, card)
+        session = Session.of_draft(content)
+        together = session.run({"counts": counts, "total_counts": total}, names)
+        first = {"counts": counts[:_ONE], "total_counts": total[:_ONE]}
+        alone = session.run(first, names)
+    except Exception as error:  # onnx and onnxruntime raise a dozen unrelated classes
+        said = error.message if isinstance(error, ZooError) else str(error)
+        told = f"a graph that cannot be taken ({' '.join(said.split())[:300]})"
+        raise UnsupportedWeights(path, source.format, told, [_ACCEPTED]) from error
+    for name, tensor in tensors.items():
+        whole, single = together[tensor], alone[tensor]
+        per_cell = whole.ndim == 2 and len(whole) == _SEVERAL and len(single) == _ONE
         if not per_cell or not np.allclose(whole[:_ONE], single, rtol=1e-3, atol=1e-4):
-            told = f"an output {name!r} that is no row of float32 numbers for each cell"
-            raise UnsupportedWeights(str(source.path), source.format, told, [_ACCEPTED])
-    return {name: together[its].shape[1] for name, its in own.items()}
+            told = f"an output for {name!r} that is no row of numbers of its own for each cell"
+            raise UnsupportedWeights(path, source.format, told, [_ACCEPTED])
+    return {name: int(together[tensor].shape[1]) for name, tensor in tensors.items()}
 
 
 def declare_scores(graph: OnnxGraph, scores: Tensor, classes: int, kind: Scores) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import gzip
 import io
@@ -154,10 +155,8 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         broken = bytearray(whole)
         broken[rng.integers(0, 200)] = rng.integers(0, 256)
         path.write_bytes(bytes(broken))
-        try:  # some changes hit a number, and nobody can tell
-            read_pickle(path, "sklearn")
-        except (UnreadableWeights, ForbiddenGlobal):
-            pass
+        with contextlib.suppress(UnreadableWeights, ForbiddenGlobal):
+            read_pickle(path, "sklearn")  # some changes hit a number, and nobody can tell
 
 
 @pytest.mark.parametrize(
@@ -192,7 +191,7 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
 
 
 def test_shared_parts_do_not_multiply(tmp_path: Path) -> None:
-    """60 lists, each with the one before it twice: 2^60 lists if each were walked anew."""
+    """30 lists, each with the one before it twice: 2^30 lists if each were walked anew."""
     value: list[object] = [1]
     for _ in range(30):
         value = [value, value]
@@ -200,13 +199,11 @@ def test_shared_parts_do_not_multiply(tmp_path: Path) -> None:
 
 
 def test_keys_that_hash_forever_are_refused(tmp_path: Path) -> None:
-    twice = b"\x80\x04)" + b"\x94h\x00h\x00\x86"[:0]
     content = bytearray(b"\x80\x04)\x940")
     for i in range(60):
         content += b"h" + bytes([i]) + b"h" + bytes([i]) + b"\x86\x94" + b"0"
     content += b"}h" + bytes([60]) + b"Ns."
     (tmp_path / "a.pkl").write_bytes(bytes(content))
-    assert twice
     pickletools.dis(bytes(content), out=io.StringIO())
     with pytest.raises(UnreadableWeights, match="keys"):
         read_pickle(tmp_path / "a.pkl", "sklearn")
