@@ -86,7 +86,7 @@ class CellTypist(Importer):
             gene_weight=(weight**2).sum(axis=1).astype(np.float32),
             features=z,
             answers=answers,
-            hyper_parameters=_hyper_parameters(classifier),
+            hyper_parameters=classifier.plain(),
             provenance=_provenance(description),
         )
 
@@ -107,24 +107,10 @@ def parts_of(source: Source, content: Any) -> tuple[Weights, Weights, dict[str, 
         raise MissingWeights(path, "celltypist", "Scaler_")
     description = content.get("description")
     return (
-        state_of(classifier, source),
-        state_of(scaler, source),
+        Weights.of_stub(classifier, source.path, source.format),
+        Weights.of_stub(scaler, source.path, source.format),
         description if isinstance(description, dict) else {},
     )
-
-
-def state_of(stub: Stub, source: Source) -> Weights:
-    """What an object of a pickle holds.
-
-    Raises
-    ------
-    MissingWeights
-        If it holds nothing.
-
-    """
-    if not isinstance(stub.state, dict):
-        raise MissingWeights(str(source.path), source.format, f"state of {stub.kind}")
-    return Weights(source.path, source.format, stub.state, stub.kind)
 
 
 def coefficients_of(classifier: Weights) -> tuple[Any, Any, tuple[str, ...]]:
@@ -156,17 +142,6 @@ def scaling_of(scaler: Weights, genes: int) -> tuple[Any, Any]:
 
 def texts_of(values: Any) -> list[str]:
     return [str(value) for value in np.asarray(values).ravel().tolist()]
-
-
-def _hyper_parameters(classifier: Weights) -> dict[str, Any]:
-    """The settings that a classifier keeps beside its weights."""
-    return {
-        name: value
-        for name, value in sorted(classifier.parts.items())
-        if not name.startswith("_")
-        and not name.endswith("_")
-        and isinstance(value, str | int | float | bool)
-    }
 
 
 def _provenance(description: dict[str, Any]) -> Provenance:

@@ -1,4 +1,4 @@
-"""The card of an imported model: what its makers tell, what a plan says of it, what was measured."""
+"""The card of an imported model: what its makers tell, a plan says, and was measured."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from zoo.card import (
 )
 from zoo.digest import sha256_of, sha256_of_file
 from zoo.evaluation.evaluating import EvaluatedData
+from zoo.headline import headline_of
 from zoo.organism import infer_organism
 from zoo.validation import NOT_STATED
 
@@ -99,7 +100,9 @@ def block_of(draft: Draft, found: Found) -> CellZooBlock:
         inputs=_inputs(draft),
         outputs=found.outputs,
         prob_kind=model.prob_kind if "prob" in names else None,
-        headline=plan.headline if found.rows else None,
+        headline=(plan.headline or headline_of(found.rows, plan.task or model.task))
+        if found.rows
+        else None,
         scope=Scope(
             intended=plan.scope.intended or [_INTENDED],
             out_of_scope=[
@@ -136,10 +139,9 @@ def text_of(draft: Draft, block: CellZooBlock, found: Found, figures: list[str])
     return _draft_text(block, found.rows, figures)
 
 
-def _license_id(license: str) -> str:
+def _license_id(told: str) -> str:
     """A license as the card's front matter takes it: its id, else `other`."""
-    plain = license.replace("-", "").replace(".", "").isalnum() and " " not in license
-    return license if plain else "other"
+    return told if told.replace("-", "").replace(".", "").isalnum() else "other"
 
 
 def _imported(draft: Draft, found: Found) -> Imported:

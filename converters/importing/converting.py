@@ -1,4 +1,4 @@
-"""The pipeline of a conversion, from top to bottom: weights → graph → confidence → card → folder."""
+"""The pipeline of a conversion: weights → graph → confidence → card → folder."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ from zoo.card import CellZooBlock
 from zoo.card_file import ModelCard, require_yaml
 from zoo.errors import ParityFailed
 from zoo.evaluation import compute, figures, measurements
-from zoo.evaluation.batches import batches
+from zoo.evaluation.batches import Arrays, batches
 from zoo.evaluation.data_set import EvaluationData
 from zoo.evaluation.evaluating import evaluate
 from zoo.evaluation.loading import read_cells
 from zoo.evaluation.measurements import Measurements
 from zoo.evaluation.model_subject import ModelSubject
+from zoo.gate.graph import ensure_harmless
 from zoo.importers import ConvertReport, ConvertRequest
 from zoo.manifest import FILE_NAME, Manifest
 from zoo.onnx_graph import require_onnx
 from zoo.parity import check_parity
 from zoo.parts import ModelParts
 from zoo.pull import in_place
+from zoo.trial import try_graph
 from zoo.writing.model_folder import ensure_folder_writable, model_folder
 
 
@@ -60,6 +62,9 @@ def convert(
     elif model.labels:
         notice(f"Not calibrated: {NOT_CALIBRATED} (--calibrate LABELLED.h5ad --label COLUMN).")
     graph = draft.graph(names_of(found.outputs))
+    block = _open_block(draft, found)
+    ensure_harmless(graph, block, draft.genes)
+    try_graph(graph, block)
     with model_folder(request.output, overwrite=request.overwrite) as folder:
         _fill(folder, draft, found, graph)
     return ConvertReport(
@@ -133,7 +138,7 @@ def _evaluate(draft: Draft, parts: ModelParts, found: Found) -> None:
     found.rows = [*found.rows, *into.rows]
 
 
-def _batch(parts: ModelParts, path: Path) -> dict:  # type: ignore[type-arg]
+def _batch(parts: ModelParts, path: Path) -> Arrays:
     """Inputs of the sample's cells."""
     data = EvaluationData(key="sample", file=str(path.resolve()), dataset="sample")
     kinds = parts.card.inputs.value_kinds

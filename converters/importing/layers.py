@@ -14,10 +14,12 @@ from zoo.onnx_graph import OnnxGraph, Tensor, require_onnx
 OPSET, IR = 18, 10
 
 
-def new_graph(genes: int, *, total_counts: bool, gene_present: bool) -> OnnxGraph:
+def new_graph(
+    genes: int, *, total_counts: bool, gene_present: bool, opset: int = OPSET
+) -> OnnxGraph:
     """A graph with the contract's inputs and nothing else."""
     onnx = require_onnx("convert", "convert weights")
-    graph = OnnxGraph.empty(onnx, prefix="imported", opset=OPSET, ir=IR)
+    graph = OnnxGraph.empty(onnx, prefix="imported", opset=opset, ir=IR)
     number = onnx.TensorProto.FLOAT
     graph.add_input("counts", number, ["cells", genes])
     if gene_present:
@@ -75,6 +77,43 @@ def dense(
     """x W + b, for W [in, out]."""
     x = graph.node("MatMul", x, graph.constant(weight.astype(np.float32)))
     return x if bias is None else graph.node("Add", x, graph.constant(bias.astype(np.float32)))
+
+
+def activated(graph: OnnxGraph, x: Tensor, activation: str) -> Tensor:
+    """One of `ACTIVATIONS` of x."""
+    if activation == "identity":
+        return x
+    if activation == "gelu":  # the operator Gelu is newer than the contract's oldest opset
+        half, one = graph.constant(np.float32(0.5)), graph.constant(np.float32(1))
+        erf = graph.node("Erf", graph.node("Mul", x, graph.constant(np.float32(0.5**0.5))))
+        return graph.node("Mul", graph.node("Mul", x, half), graph.node("Add", erf, one))
+    if activation == "silu":
+        return graph.node("Mul", x, graph.node("Sigmoid", x))
+    attributes = {"leaky_relu": {"alpha": 0.01}, "softmax": {"axis": 1}}.get(activation, {})
+    return graph.node(ACTIVATIONS[activation], x, **attributes)
+
+
+ACTIVATIONS = {
+    "identity": "Identity",
+    "relu": "Relu",
+    "leaky_relu": "LeakyRelu",
+    "elu": "Elu",
+    "selu": "Selu",
+    "gelu": "Gelu",
+    "silu": "Silu",
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "softplus": "Softplus",
+    "softmax": "Softmax",
+}
+"""Activation functions, with the usual parameters, and the operators of the same name."""
+
+
+def activated_by_numpy(x: npt.NDArray[np.float64], activation: str) -> npt.NDArray[np.float64]:
+    """The simple ones in float64: identity, relu, tanh and sigmoid."""
+    simple = {"relu": lambda v: np.maximum(v, 0), "tanh": np.tanh, "sigmoid": sigmoid}
+    found: npt.NDArray[np.float64] = x if activation == "identity" else simple[activation](x)
+    return found
 
 
 def declare_classes(graph: OnnxGraph, prob: Tensor, classes: int, *, scores: Tensor = "") -> None:

@@ -17,6 +17,7 @@ import io
 import lzma
 import math
 import pickle
+import re
 import struct
 import zlib
 from collections.abc import Iterable
@@ -78,6 +79,10 @@ _RANDOM = frozenset(
 """The state of a random generator, which classifiers keep; it is collected and not used."""
 
 
+_DTYPE = re.compile(r"[biuf]\d{1,2}|[US]\d{1,6}|O8?")
+"""Codes of numpy for numbers, text and objects, in the form that pickles have them."""
+
+
 class Stub:
     """Stands for an object of a pickle; runs nothing and keeps what it is given.
 
@@ -99,6 +104,7 @@ class Stub:
         self.state: Any = None
 
     def __new__(cls, *arguments: Any) -> Stub:
+        """An object that a pickle makes without calling its class."""
         stub = object.__new__(cls)
         stub.arguments, stub.state = arguments, None
         return stub
@@ -117,10 +123,7 @@ class _Dtype(Stub):
 
     def resolved(self) -> np.dtype[Any]:
         code = self.arguments[0] if self.arguments else None
-        if not isinstance(code, str) or code[:1] not in "biufUSO" or not code[1:].isdigit():
-            if code not in ("b1", "O8", "O"):
-                raise ValueError(f"an array of the kind {code!r}")
-        if len(code) > 8:
+        if not isinstance(code, str) or not _DTYPE.fullmatch(code):
             raise ValueError(f"an array of the kind {code!r}")
         dtype = np.dtype(code)
         order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "<"
@@ -165,10 +168,10 @@ class _JoblibArray(Stub):
 
 
 class _Bytes(Stub):
-    """`_codecs.encode(text, 'latin1')`: how protocol 2 writes bytes."""
+    """`_codecs.encode(text, 'latin1')`, or `bytes()` of none: how old protocols write bytes."""
 
     def resolved(self) -> bytes:
-        return str(self.arguments[0]).encode("latin1")
+        return str(self.arguments[0]).encode("latin1") if self.arguments else b""
 
 
 def _object(kind: type[Stub], *_: Any) -> Stub:
@@ -200,6 +203,9 @@ def _array_of(shape: Any, dtype: Any, order: str, content: Any) -> npt.NDArray[A
     return array.reshape(shape, order=order)  # type: ignore[call-overload]
 
 
+_OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+"""Names of Python 2, which protocols below 3 keep."""
+
 _PLAIN = (str, bytes, int, float, bool, type(None))
 
 _NUMPY: dict[str, Any] = {
@@ -207,6 +213,7 @@ _NUMPY: dict[str, Any] = {
     "numpy.dtype": _Dtype,
     "joblib.numpy_pickle.NumpyArrayWrapper": _JoblibArray,
     "_codecs.encode": _Bytes,
+    "builtins.bytes": _Bytes,
     "copyreg._reconstructor": _object,
     "builtins.object": object,
     "collections.OrderedDict": dict,
@@ -230,7 +237,7 @@ class _Machine(pickle._Unpickler):  # type: ignore[name-defined, misc]
 
     def find_class(self, module: str, name: str) -> Any:
         """The stub of a name in the list; any other one ends the reading."""
-        named = f"{module}.{name}"
+        named = f"{_OLD_MODULES.get(module, module)}.{name}"
         if named in _NUMPY:
             return _NUMPY[named]
         if named in self._classes or named in _RANDOM:
@@ -341,7 +348,7 @@ class _Resolver:
         self._known: dict[int, tuple[Any, Any]] = {}
 
     def resolved(self, value: Any, depth: int = 0) -> Any:
-        if isinstance(value, _PLAIN) or isinstance(value, bytearray):
+        if isinstance(value, (*_PLAIN, bytearray)):
             return value
         if depth > MAXIMUM_DEPTH:
             raise ValueError(f"it is nested deeper than {MAXIMUM_DEPTH}")
@@ -382,25 +389,27 @@ def _uncompressed(path: Path, format: str) -> bytes:
     if content.startswith(b"\x04\x22\x4d\x18"):
         raise UnreadableWeights(str(path), format, "it is compressed by lz4; save it without")
     try:
-        opened: Any
-        if content.startswith(b"\x1f\x8b"):
-            opened = gzip.GzipFile(fileobj=io.BytesIO(content))
-        elif content.startswith(b"BZh"):
-            opened = bz2.BZ2File(io.BytesIO(content))
-        elif content.startswith((b"\xfd7zXZ", b"\x5d\x00")):
-            opened = lzma.LZMAFile(io.BytesIO(content))
-        elif content[:1] == b"\x78" and zlib_header(content):
-            machine = zlib.decompressobj()
-            found = machine.decompress(content, MAXIMUM_BYTES + 1)
+        if content[:1] == b"\x78" and _has_zlib_header(content):
+            found = zlib.decompressobj().decompress(content, MAXIMUM_BYTES + 1)
             return _not_too_long(found, path, format)
-        else:
-            return content
-        return _not_too_long(opened.read(MAXIMUM_BYTES + 1), path, format)
+        for magic, kind in _COMPRESSED.items():
+            if content.startswith(magic):
+                with kind(io.BytesIO(content)) as opened:
+                    return _not_too_long(opened.read(MAXIMUM_BYTES + 1), path, format)
+        return content
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UnreadableWeights(str(path), format, f"its compression: {error}") from error
 
 
-def zlib_header(content: bytes) -> bool:
+_COMPRESSED: dict[bytes, Any] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
+    b"\x5d\x00": lzma.LZMAFile,
+}
+
+
+def _has_zlib_header(content: bytes) -> bool:
     """Whether the first two bytes are zlib's (RFC 1950)."""
     return len(content) > 1 and (content[0] * 256 + content[1]) % 31 == 0
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from converters.importing.restricted_pickle import Stub
 from zoo.errors import MissingWeights, UnequalLengths, UnreadableWeights, WeightsNotFinite
 
 
@@ -28,6 +29,30 @@ class Weights:
     format: str
     parts: Mapping[str, Any]
     owner: str = ""
+
+    @classmethod
+    def of_stub(cls, stub: Stub, path: Path, format: str) -> Weights:
+        """What an object of a pickle holds.
+
+        Raises
+        ------
+        MissingWeights
+            If it holds nothing.
+
+        """
+        if not isinstance(stub.state, dict):
+            raise MissingWeights(str(path), format, f"state of {stub.kind}")
+        return cls(path, format, stub.state, stub.kind)
+
+    def plain(self) -> dict[str, Any]:
+        """The settings that an object keeps beside its weights: single numbers and words."""
+        return {
+            name: value
+            for name, value in sorted(self.parts.items())
+            if not name.startswith("_")
+            and not name.endswith("_")
+            and isinstance(value, str | int | float | bool)
+        }
 
     def __contains__(self, name: str) -> bool:
         return self.parts.get(name) is not None

@@ -70,6 +70,21 @@ class NoValueConvention(UsageError):
         )
 
 
+class NoLayers(UsageError):
+    """A file of tensors does not say what lies between them."""
+
+    example = {"path": "weights.pt", "layers": ["fc1", "bn1", "fc2"]}
+
+    def __init__(self, path: str, layers: Sequence[str]) -> None:
+        self.path, self.layers = path, tuple(layers)
+        super().__init__(
+            f"{path!r} holds tensors ({_listed(layers)}), but not their order and what lies "
+            "between them.",
+            'Say it with --set, from the module\'s forward(): --set \'layers=["fc1", "relu", '
+            '"fc2"]\'.',
+        )
+
+
 # -- what lies in the source ---------------------------------------------------------------------
 
 
