@@ -42,7 +42,9 @@ def write(graph: OnnxGraph, model: Hierarchy, *, half: bool) -> Tensor:
     return hidden
 
 
-def answers(model: Hierarchy, counts: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+def answers(
+    model: Hierarchy, counts: npt.NDArray[np.float32]
+) -> dict[str, npt.NDArray[np.float32]]:
     """`label` [cells] and `prob` [cells, classes] without the graph."""
     total = counts.sum(axis=1, keepdims=True, dtype=np.float64)
     x = np.log2(1 + counts * (TARGET_SUM / np.where(total > 0, total, 1)))

@@ -1,8 +1,8 @@
 """What actinn-jax saves: networks with their genes and classes, and the hierarchy between them.
 
-    reference/manifest.json                classes, their groups, Cell Ontology ids
-    reference/coarse.npz, coarse.json      groups
-    reference/fine_<group>.npz, .json      classes of one group; absent for a group of one class
+reference/manifest.json                classes, their groups, Cell Ontology ids
+reference/coarse.npz, coarse.json      groups
+reference/fine_<group>.npz, .json      classes of one group; absent for a group of one class
 """
 
 from __future__ import annotations

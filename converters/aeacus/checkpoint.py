@@ -1,8 +1,8 @@
 """aeacus' checkpoint: two experts, a gate between them, and how genes were scaled in training.
 
-    model/moe.pt            state dict, training mean and sd of each gene, temperature, threshold
-    model/geneorder.tsv     genes in the order of the weights
-    model/config.json       optional; wins over what the checkpoint says, as in the package
+model/moe.pt            state dict, training mean and sd of each gene, temperature, threshold
+model/geneorder.tsv     genes in the order of the weights
+model/config.json       optional; wins over what the checkpoint says, as in the package
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.aeacus.torch_archive import read_checkpoint
 from converters.importing.names import GeneTable, read_lines
+from converters.importing.torch_file import read_torch
 from converters.importing.weights import Weights
 from zoo.errors import FileMissing, UnreadableWeights, UnsupportedWeights
 
@@ -113,10 +113,20 @@ class Checkpoint:
 
 
 def _checkpoint(file: Path) -> Mapping[str, Any]:
-    found = read_checkpoint(file, NAME)
+    found = read_torch(file, NAME, _numpy_names())
     if not isinstance(found, dict):
         raise UnreadableWeights(str(file), NAME, "it holds no dictionary")
     return found
+
+
+def _numpy_names() -> list[Any]:
+    """numpy's reconstructors of arrays, dtypes and scalars, as numpy 1 and 2 call them."""
+    from numpy._core import multiarray
+
+    own = [multiarray._reconstruct, multiarray.scalar]
+    kinds = (np.float16, np.float32, np.float64, np.int32, np.int64, np.bool_)
+    old = [(name, f"numpy.core.multiarray.{name.__name__}") for name in own]
+    return [*own, *old, np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in kinds)]
 
 
 def _state(told: Weights) -> Mapping[str, Any]:

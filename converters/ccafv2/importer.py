@@ -165,9 +165,7 @@ def _standard(source: Source, genes: GeneTable) -> Standard:
         )  # fmt: skip
     data = EvaluationData(key="cells", file=str(path.resolve()), dataset="cells")
     kinds = ("counts", "log_normalized")
-    ((_, cells),) = read_cells(
-        data, Path(), vocabulary=vocabulary, labels=(), value_kinds=kinds
-    )
+    ((_, cells),) = read_cells(data, Path(), vocabulary=vocabulary, labels=(), value_kinds=kinds)
     return Standard.of(cells.placed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def read_layers(path: Path, format: str) -> list[Dense]:
     if not layers:
         raise UnreadableWeights(str(path), format, "it has no dense layer")
     weights = Weights(path, format, {})
-    for number, (one, following) in enumerate(zip(layers, layers[1:], strict=False), start=1):
+    for number, (one, following) in enumerate(pairwise(layers), start=1):
         weights.ensure_equal(
             f"outputs of layer {number}", one.weight.shape[1],
             f"inputs of layer {number + 1}", len(following.weight),

@@ -141,6 +141,7 @@ def scaling_of(scaler: Weights, genes: int) -> tuple[Any, Any]:
 
 
 def texts_of(values: Any) -> list[str]:
+    """Names in an array, as text."""
     return [str(value) for value in np.asarray(values).ravel().tolist()]
 
 

@@ -160,7 +160,9 @@ def measure_grouped(
             assert answers is not None, "asked for where there is a folder"
             codes = read_answers(answers, place)[known]
             group = np.append(subject.member.argmax(axis=1), -1)[codes]
-            _measure(_Answer(name, "a cell without an answer is wrong", group), cells, setting, into)
+            _measure(
+                _Answer(name, "a cell without an answer is wrong", group), cells, setting, into
+            )
     path = data.path(folder)
     first = next(batches(cells.placed, None, cells=BATCH))
     return EvaluatedData(data, sha256_of_file(path), len(cells), first.inputs)
@@ -256,9 +258,7 @@ def _learned(
     return _Answer(method, told, label, margin if np.isfinite(margin).all() else None)
 
 
-def _measure(
-    answer: _Answer, cells: LabelledCells, setting: Setting, into: Measurements
-) -> None:
+def _measure(answer: _Answer, cells: LabelledCells, setting: Setting, into: Measurements) -> None:
     truth = cells.label
     assert truth is not None, "grouped data have labels"
     sampling = Sampling.of(len(cells), cells.group)

@@ -83,9 +83,7 @@ def _weight(states: StateModels) -> Any:
     for model in states.models.values():
         squares = (model.weight**2).sum(axis=1)
         weight[model.columns] += squares / squares.sum()
-    rules = states.places(
-        (*writing.T_CELL_GENES, *writing.CD4_GENES, *writing.CD8_GENES)
-    )
+    rules = states.places((*writing.T_CELL_GENES, *writing.CD4_GENES, *writing.CD8_GENES))
     weight[rules] += 1 / len(rules)
     return (weight / weight.sum()).astype(np.float32)
 

@@ -1,8 +1,8 @@
 """STCAT's three models: CellTypist's form, over genes of their own.
 
-    data/T_cell.pkl   all 68 states; decides only whether a cell is unconventional
-    data/cd4.pkl      states of CD4 T cells
-    data/cd8.pkl      states of CD8 T cells
+data/T_cell.pkl   all 68 states; decides only whether a cell is unconventional
+data/cd4.pkl      states of CD4 T cells
+data/cd8.pkl      states of CD8 T cells
 """
 
 from __future__ import annotations

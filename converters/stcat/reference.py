@@ -29,7 +29,7 @@ def counts_of(cells: anndata.AnnData, *genes: str) -> np.ndarray:
     return np.asarray(cells[:, known].X.sum(axis=1)).ravel()
 
 
-def scores(cells: anndata.AnnData, model: str):
+def scores(cells: anndata.AnnData, model: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Classes, decision scores and sigmoids [cells, classes] of one of the three models."""
     path = str(Path(STCAT.__file__).parent / "data" / model)
     told = annotate.annotate(cells.copy(), model=path, majority_voting=False)
@@ -37,7 +37,7 @@ def scores(cells: anndata.AnnData, model: str):
     return list(matrix.columns), matrix.to_numpy(), told.probability_matrix.to_numpy()
 
 
-def cell_by_cell(cells: anndata.AnnData):
+def cell_by_cell(cells: anndata.AnnData) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Labels, label of each cell and prob [cells, labels] without clusters."""
     t_cell = counts_of(cells, "CD3D", "CD3E", "CD3G") > 0
     as_cd8 = counts_of(cells, "CD8A", "CD8B") > counts_of(cells, "CD4")

@@ -1,6 +1,7 @@
-"""References of actinn-jax become models: the hierarchy, refusals, and the shipped panhuman-actinn."""
+"""References of actinn-jax become models: hierarchy, refusals, the shipped panhuman-actinn."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def save_network(stem, classes, seed, *, chosen=(0, 2, 3, 5, 7, 8, 11), **change
     rng = np.random.default_rng(seed)
     sizes = [len(chosen), 6, 5, len(classes)]
     parts = {"select_idx": np.array(chosen)}
-    for k, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+    for k, (before, after) in enumerate(pairwise(sizes), start=1):
         parts[f"W{k}"] = rng.normal(0, 0.8, (before, after)).astype(np.float32)
         parts[f"b{k}"] = rng.normal(0, 0.5, after).astype(np.float32)
     parts |= changes

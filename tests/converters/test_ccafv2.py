@@ -1,6 +1,7 @@
 """ccAFv2 is converted by whoever accepts its license; no model of it is shipped."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -9,8 +10,9 @@ import pytest
 
 pytest.importorskip("onnx")
 pytest.importorskip("scipy")
-anndata = pytest.importorskip("anndata")
+pytest.importorskip("anndata")
 
+import anndata
 import pandas as pd
 
 from converters.ccafv2.importer import CcAFv2
@@ -36,7 +38,7 @@ def save(folder, *, activation="softmax", sizes=(8, 5, 3), classes=CLASSES, gene
     rng = np.random.default_rng(0)
     layers = [{"class_name": "InputLayer", "config": {"name": "in"}}]
     with h5py.File(folder / "ccAFv2_model.h5", "w") as file:
-        for k, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for k, (before, after) in enumerate(pairwise(sizes)):
             name = f"dense_{k}"
             last = k == len(sizes) - 2
             config = {"name": name, "activation": activation if last else "relu"}
@@ -100,7 +102,9 @@ def test_the_graph_answers_as_the_package_for_the_file_it_is_standardized_over(t
         "total_counts": counts.sum(axis=1, keepdims=True),
     }
     expected = by_the_package(folder, counts)
-    told = model.answers(Placed(inputs["counts"], inputs["gene_present"], 1.0, inputs["total_counts"]))
+    told = model.answers(
+        Placed(inputs["counts"], inputs["gene_present"], 1.0, inputs["total_counts"])
+    )
     model.graph.keep_only(["label", "prob"])
     found = run_graph(model.graph.finish({}), inputs)
     np.testing.assert_allclose(found["prob"], expected, atol=1e-5)
@@ -159,5 +163,5 @@ def test_a_file_that_reaches_outside_is_refused(tmp_path, cells):
 
 def test_nothing_of_it_is_shipped():
     root = Path(__file__).parents[2]
-    assert not [path for path in (root / "cards").glob("*ccaf*")]
+    assert not list((root / "cards").glob("*ccaf*"))
     assert "GPL" in (root / "converters" / "ccafv2" / "README.md").read_text(encoding="utf-8")
