@@ -77,22 +77,26 @@ class Classifier:
     labels: tuple[str, ...]
     weights: Weights
 
-    def probabilities(self, x: Float64) -> Float64:
-        """[cells, classes], in numpy."""
+    def answers(self, x: Float64) -> tuple[npt.NDArray[np.int64], Float64]:
+        """Label [cells] and probabilities [cells, classes], in numpy."""
         for number, (weight, bias) in enumerate(self.layers):
             if number:
                 x = activated_by_numpy(x, self.activation)
             x = x @ weight + bias
-        return _linked_by_numpy(x, self.link)
+        prob = _linked_by_numpy(x, self.link)
+        return (x if x.shape[1] > 1 else prob).argmax(axis=1), prob
 
-    def append(self, graph: OnnxGraph, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The same as nodes: the probabilities, and the last hidden layer (else x)."""
+    def append(self, graph: OnnxGraph, x: Tensor) -> Tensor:
+        """The same as outputs `label` and `prob`; gives the last hidden layer (else x)."""
         hidden = x
         for number, (weight, bias) in enumerate(self.layers):
             if number:
                 x = hidden = activated(graph, x, self.activation)
             x = dense(graph, x, weight, bias)
-        return _linked(graph, x, self.link), hidden
+        # As `predict` does: of probabilities that round to the same, scores still differ.
+        scores = x if self.layers[-1][0].shape[1] > 1 else ""
+        declare_classes(graph, _linked(graph, x, self.link), len(self.labels), scores=scores)
+        return hidden
 
 
 class Sklearn(Importer):
@@ -129,16 +133,15 @@ class Sklearn(Importer):
         if scalers:
             # A gene that the file lacks enters as the training mean.
             x = graph.node("Mul", x, "gene_present")
-        prob, features = classifier.append(graph, x)
-        declare_classes(graph, prob, len(labels))
+        features = classifier.append(graph, x)
 
         def answers(placed: Placed) -> Arrays:
             z = normalized_by_numpy(values, source.target_sum, placed.counts, placed.total_counts)
             for scaler in scalers:
                 z = z if scaler.mean is None else z - scaler.mean
                 z = z if scaler.sd is None else z / scaler.sd
-            given = classifier.probabilities(z * placed.present)
-            return {"label": given.argmax(axis=1), "prob": given}
+            label, prob = classifier.answers(z * placed.present)
+            return {"label": label, "prob": prob}
 
         return ImportedModel(
             graph=graph,
@@ -290,10 +293,10 @@ def _labels(state: Weights) -> tuple[str, ...]:
 def _linked_by_numpy(scores: Float64, link: Link) -> Float64:
     if link == "softmax":
         return softmax(scores)
-    if link in ("one_against_rest", "two_classes"):
-        prob = sigmoid(scores)
-    else:
-        prob = (np.clip(scores, -1, 1) + 1) / 2
+    if link == "one_against_rest":
+        # softmax of log sigmoid: where all of them vanish, their shares still tell
+        return softmax(-np.logaddexp(0, -scores))
+    prob = sigmoid(scores) if link == "two_classes" else (np.clip(scores, -1, 1) + 1) / 2
     if link in ("two_classes", "two_huber"):
         return np.concatenate([1 - prob, prob], axis=1)
     total = prob.sum(axis=1, keepdims=True)
@@ -306,17 +309,17 @@ def _linked(graph: OnnxGraph, scores: Tensor, link: Link) -> Tensor:
     node, constant = graph.node, graph.constant
     if link == "softmax":
         return node("Softmax", scores, axis=1)
-    one = constant(np.float32(1))
-    if link in ("one_against_rest", "two_classes"):
-        prob = node("Sigmoid", scores)
-        if link == "two_classes":
-            return node("Concat", node("Sigmoid", node("Neg", scores)), prob, axis=1)
-    else:
-        low = constant(np.float32(-1))
-        clipped = node("Max", node("Min", scores, one), low)
-        prob = node("Mul", node("Add", clipped, one), constant(np.float32(0.5)))
-        if link == "two_huber":
-            return node("Concat", node("Sub", one, prob), prob, axis=1)
+    if link == "one_against_rest":
+        log = node("Neg", node("Softplus", node("Neg", scores)))
+        return node("Softmax", log, axis=1)
+    if link == "two_classes":
+        other = node("Sigmoid", node("Neg", scores))
+        return node("Concat", other, node("Sigmoid", scores), axis=1)
+    one, low = constant(np.float32(1)), constant(np.float32(-1))
+    clipped = node("Max", node("Min", scores, one), low)
+    prob = node("Mul", node("Add", clipped, one), constant(np.float32(0.5)))
+    if link == "two_huber":
+        return node("Concat", node("Sub", one, prob), prob, axis=1)
     total = node("ReduceSum", prob, graph.axis(1), keepdims=1)
     nothing = node("Equal", total, constant(np.float32(0)))
     # A cell that every class rejects wholly gets the same probability for all.

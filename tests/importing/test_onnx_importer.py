@@ -37,7 +37,7 @@ def graph(
         helper.make_tensor_value_info(f"{'x' * (i + 1)}", TensorProto.FLOAT, [rows, columns])
         for i in range(inputs)
     ]
-    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    given = [helper.make_tensor_value_info(o, TensorProto.FLOAT, [rows, "n"]) for o in outputs]
     made = helper.make_graph(
         nodes, "foreign", values, given, [numpy_helper.from_array(WEIGHT, "prob")]
     )
@@ -137,7 +137,7 @@ def _node(kind: str, *inputs: str, domain: str = "", **attributes: object) -> on
         (graph(columns="genes"), "no float32 matrix"),
         (graph(columns=39), "40 genes, but 39 inputs"),
         (_node("Softmax", "x", axis=0), "of its own for each cell"),
-        (_node("Transpose", "x"), "for each cell"),
+        (_node("Transpose", "x"), "cannot be taken"),
         (_node("RandomNormalLike", "x"), "cannot be taken"),
         (_node("MatMul", "x", "nothing"), "no valid ONNX"),
         (_node("Identity", "x"), "3 labels, but 40 outputs"),

@@ -56,20 +56,17 @@ def same(parts: ModelParts, model: object, x: Callable[[Cells], np.ndarray], pat
     expected = model.predict_proba(pd.DataFrame(x(fresh), columns=list(GENES)))
     assert np.abs(given["prob"] - expected).max() < 2e-5
     assert list(model.classes_) == list(parts.labels.names)
-    near = np.sort(expected)[:, -1] - np.sort(expected)[:, -2] < 1e-4
     predicted = np.array(parts.labels.names)[given["label"]]
-    chosen = model.classes_[expected.argmax(axis=1)]
-    assert (predicted == chosen)[~near].all()
+    assert (predicted == model.predict(pd.DataFrame(x(fresh), columns=list(GENES)))).all()
 
 
-@pytest.mark.parametrize("scaled", [False, True], ids=["plain", "scaled"])
-@pytest.mark.parametrize("kinds", [2, 3])
+@pytest.mark.parametrize("kinds", [2, 3], ids=["two, plain", "three, scaled"])
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_probabilities_are_those_of_scikit_learn(
-    run_zoo: Zoo, tmp_path: Path, name: str, kinds: int, scaled: bool
+    run_zoo: Zoo, tmp_path: Path, name: str, kinds: int
 ) -> None:
     model = CLASSIFIERS[name]()
-    if scaled:
+    if kinds == 3:
         model = make_pipeline(StandardScaler(), model)
     cells = make_cells(kinds=kinds)
     fitted(model, cells, cells.library_log1p)

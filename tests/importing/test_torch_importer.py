@@ -90,6 +90,7 @@ def test_a_state_dict_gives_the_answers_of_torch(
     assert parts.card.imported.reference.startswith("torch ")
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_what_is_refused(run_zoo: Zoo, tmp_path: Path, names: tuple[object, ...]) -> None:
     net = trained()
     path = tmp_path / "w.pt"
