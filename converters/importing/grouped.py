@@ -56,7 +56,7 @@ class GroupedData(EvaluationData):
     """Groups that a baseline always answers, besides the most frequent one."""
     answers: dict[str, str] = {}
     """Answers of others for every cell, as classes of the model: name → `FILE.h5:data set`; the
-    file lies beside that of `--reference`."""
+    file lies beside that of `--reference`. A cell without an answer (-1) counts as wrong."""
 
 
 @dataclass(frozen=True)
@@ -149,20 +149,19 @@ def measure_grouped(
     (part,) = _read(subject, data, folder)
     known = part.label >= 0 if part.label is not None else np.zeros(len(part), dtype=bool)
     cells = part.where(known)
-    setting = setting_of(data, None, cells)
+    told, plan = _lessons(subject, data, folder, cells)
+    setting = setting_of(data, None, cells).part("", told)
     with warnings.catch_warnings():
         # The AUROC of a data set with one kind of cell does not exist, and is left out.
         warnings.simplefilter("ignore", RuntimeWarning)
         measure(subject, cells, setting, into)
-        for answer in _baselines(subject, data, folder, cells):
+        for answer in _baselines(subject, data, plan, cells):
             _measure(answer, cells, setting, into)
         for name, place in data.answers.items() if answers is not None else []:
             assert answers is not None, "asked for where there is a folder"
             codes = read_answers(answers, place)[known]
             group = np.append(subject.member.argmax(axis=1), -1)[codes]
-            _measure(
-                _Answer(name, "a cell without an answer is wrong", group), cells, setting, into
-            )
+            _measure(_Answer(name, group), cells, setting, into)
     path = data.path(folder)
     first = next(batches(cells.placed, None, cells=BATCH))
     return EvaluatedData(data, sha256_of_file(path), len(cells), first.inputs)
@@ -194,27 +193,40 @@ def read_answers(folder: Path, place: str) -> npt.NDArray[np.int64]:
 # -- baselines -----------------------------------------------------------------------------------
 
 
+_Plan = list[tuple[LabelledCells, Flags]]
+
+
 @dataclass(frozen=True)
 class _Answer:
     """What a baseline says: labels [cells], and a score of the second of two groups."""
 
     method: str
-    told: str
     label: npt.NDArray[np.int64]
     margin: npt.NDArray[np.float64] | None = None
 
 
 def _baselines(
-    subject: GroupedSubject, data: GroupedData, folder: Path, cells: LabelledCells
+    subject: GroupedSubject, data: GroupedData, plan: _Plan, cells: LabelledCells
 ) -> Iterator[_Answer]:
     assert cells.label is not None, "grouped data have labels"
-    most = int(np.bincount(cells.label).argmax())
-    yield _Answer("majority", "always the most frequent group", np.full(len(cells), most))
+    yield _Answer("majority", np.full(len(cells), int(np.bincount(cells.label).argmax())))
     for name in data.constants:
-        always = np.full(len(cells), subject.labels.index(name))
-        yield _Answer(f"always {name}", f"always {name!r}", always)
+        yield _Answer(f"always {name}", np.full(len(cells), subject.labels.index(name)))
+    for method in METHODS if plan else ():
+        yield _learned(method, plan, cells)
+
+
+def _lessons(
+    subject: GroupedSubject, data: GroupedData, folder: Path, cells: LabelledCells
+) -> tuple[str, _Plan]:
+    """What the baselines learn from, in words, and training cells with the cells to answer for.
+
+    Of another file; of the other groups where there are two; else of the other folds. There is
+    nothing to learn where all cells are of one kind.
+    """
+    assert cells.label is not None, "grouped data have labels"
     if len(np.unique(cells.label)) < 2:
-        return
+        return "", []
     if data.learn_from is not None:
         changes = {
             "file": data.learn_from, "sha256": None, "mapping": data.learn_mapping or data.mapping,
@@ -222,29 +234,17 @@ def _baselines(
         }  # fmt: skip
         (taught,) = _read(subject, data.model_copy(update=changes), folder)
         assert taught.label is not None, "grouped data have labels"
-        taught = taught.where(taught.label >= 0)
-        everything = np.ones(len(cells), dtype=bool)
-        plan = [(taught, everything)]
-        told = f"baselines learned from {Path(data.learn_from).stem}"
-    else:
-        plan, told = _folds(cells)
-    for method in METHODS:
-        yield _learned(method, told, plan, cells)
-
-
-def _folds(cells: LabelledCells) -> tuple[list[tuple[LabelledCells, Flags]], str]:
-    """Training cells and the cells to answer for: by group where there are two, else by fold."""
+        plan = [(taught.where(taught.label >= 0), np.ones(len(cells), dtype=bool))]
+        return f"baselines learned from {Path(data.learn_from).stem}", plan
     if cells.group is not None and len(np.unique(cells.group)) > 1:
         part, told = cells.group, "baselines learned from the other groups of the same study"
     else:
         part = np.random.default_rng(0).permutation(len(cells)) % _FOLDS
         told = f"baselines learned from other cells of the same file, in {_FOLDS} folds"
-    return [(cells.where(part != k), part == k) for k in np.unique(part).tolist()], told
+    return told, [(cells.where(part != k), part == k) for k in np.unique(part).tolist()]
 
 
-def _learned(
-    method: Method, told: str, plan: list[tuple[LabelledCells, Flags]], cells: LabelledCells
-) -> _Answer:
+def _learned(method: Method, plan: _Plan, cells: LabelledCells) -> _Answer:
     label = np.full(len(cells), -1, dtype=np.int64)
     margin = np.full(len(cells), np.nan)
     for taught, asked in plan:
@@ -255,14 +255,16 @@ def _learned(
         label[asked] = classes[scores.argmax(axis=1)]
         if len(classes) == 2:
             margin[asked] = scores[:, 1] - scores[:, 0]
-    return _Answer(method, told, label, margin if np.isfinite(margin).all() else None)
+    return _Answer(method, label, margin if np.isfinite(margin).all() else None)
 
 
 def _measure(answer: _Answer, cells: LabelledCells, setting: Setting, into: Measurements) -> None:
     truth = cells.label
     assert truth is not None, "grouped data have labels"
     sampling = Sampling.of(len(cells), cells.group)
-    setting = setting.by(answer.method).part("", answer.told)
+    setting = setting.by(answer.method)
+    if sampling.groups:
+        setting = setting.part("", f"intervals over {len(sampling.groups)} groups")
     into.add(setting, "accuracy", sampling.share(truth == answer.label, into.seed))
 
     def of(metric: Any, *arrays: npt.NDArray[Any]) -> Any:
