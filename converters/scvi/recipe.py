@@ -121,12 +121,11 @@ class Scvi(Recipe):
         return fit_scvi(cells, settings, run)
 
     def neighbours(self, settings: Any) -> Mapping[str, Settings]:
-        """The other likelihood, a wider latent, a blind decoder, nothing taken from the cells."""
+        """The other likelihood, a wider latent, nothing taken from the cells."""
         other = "nb" if settings.likelihood == "zinb" else "zinb"
         return {
             f"likelihood={other}": settings.changed(likelihood=other),
             f"latent={settings.latent * 3}": settings.changed(latent=settings.latent * 3),
-            "donor_decoder=false": settings.changed(donor_decoder=False),
             "full_panel_share=1": settings.changed(full_panel_share=1.0),
         }
 

@@ -87,17 +87,23 @@ def test_an_encoder_with_batches_is_told_one_of_them(tmp_path, deep, batch):
     np.testing.assert_allclose(found["prob"], expected["prob"], atol=1e-5)
 
 
+def sample_counts():
+    """Counts [cells, genes] of the stored sample, which has the models' genes in their order."""
+    sparse = pytest.importorskip("scipy.sparse")
+    with h5py.File(DATA / "sample.h5ad") as file:
+        parts = tuple(file["X"][name][()] for name in ("data", "indices", "indptr"))
+        shape = tuple(file["X"].attrs["shape"])
+    return sparse.csr_matrix(parts, shape=shape).toarray().astype(np.float32)
+
+
 @pytest.mark.parametrize("name", ["scanvi", "scanvi-arches"])
 def test_graph_gives_what_scvi_tools_gave(name):
-    if not (DATA / name / "model.pt").exists():
-        pytest.skip("the saved folder is not there")
-    settings = {"batch": "human1"} if name == "scanvi-arches" else {}
-    model = read(DATA / name, **settings)
+    model = read(DATA / name, **({"batch": "human1"} if name == "scanvi-arches" else {}))
     with h5py.File(DATA / f"{name}.h5") as file:
-        expected = {key: file[key][()] for key in file}
         assert "scvi-tools" in file.attrs["made_with"]
+        expected = {key: file[key][()] for key in file}
     order = [expected["classes"].astype(str).tolist().index(label) for label in model.labels]
-    found = graph_answers(model, expected["counts"])
+    found = graph_answers(model, sample_counts())
     np.testing.assert_allclose(found["embedding"], expected["embedding"], atol=1e-5)
     np.testing.assert_allclose(found["prob"], expected["prob"][:, order], atol=1e-5)
     assert len(model.labels) == 14

@@ -29,6 +29,7 @@ FORMAT = "scvi"
 READ = ("SCVI", "SCANVI")
 _MODEL = "model.pt"
 _LEGACY = ("model_params.pt", "attr.pkl")
+_NESTED = ("non_kwargs", "kwargs", "model_kwargs", "vae_kwargs")
 _LARGEST = 4_000_000_000
 
 
@@ -146,7 +147,7 @@ class SavedFolder:
 
         def collect(entries: Mapping[str, Any]) -> None:
             for name, value in entries.items():
-                if isinstance(value, Mapping) and name.endswith("kwargs"):
+                if isinstance(value, Mapping) and name in _NESTED:
                     collect(value)
                 else:
                     found[name] = value
