@@ -20,6 +20,7 @@ from zoo.errors import (  # noqa: E402
     FileMissing,
     ForbiddenGlobal,
     MissingWeights,
+    NoLabelNames,
     UnequalLengths,
     UnreadableWeights,
     UnsupportedWeights,
@@ -238,3 +239,32 @@ def test_pandas_tables_are_read_as_nothing(tmp_path):
     folder = save(tmp_path / "saved", content)
     assert not hasattr(SavedFolder.read(folder).attributes["history_"]["elbo_train"], "columns")
     assert read(folder).labels == LABELS
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [("model_state_dict", [1]), ("var_names", "INS"), ("var_names", 3)]
+)
+def test_parts_of_another_kind_are_refused(tmp_path, part, value):
+    content = content_of(Network(), {})
+    content[part] = value
+    with pytest.raises(UnreadableWeights, match="no known kind"):
+        read(save(tmp_path / "saved", content))
+
+
+def test_registries_of_another_kind_name_no_classes(tmp_path):
+    content = content_of(Network(), {})
+    content["attr_dict"]["registry_"]["field_registries"] = [1, 2]
+    with pytest.raises(NoLabelNames):
+        read(save(tmp_path / "saved", content))
+
+
+def test_genes_as_fixed_width_text_are_read(tmp_path):
+    content = content_of(Network(), {})
+    content["var_names"] = np.array([f"GENE{i}" for i in range(GENES)])
+    assert read(save(tmp_path / "saved", content)).genes.symbols[-1] == "GENE11"
+
+
+def test_a_choice_that_is_no_plain_value_is_refused(tmp_path):
+    content = content_of(Network(), {"encode_covariates": np.bool_(False)})
+    with pytest.raises(UnsupportedWeights, match="encode_covariates"):
+        read(save(tmp_path / "saved", content))

@@ -101,6 +101,10 @@ class Architecture:
 
 def _ensure_followed(saved: SavedFolder, choices: Mapping[str, Any]) -> None:
     """Refuse what no deterministic encoder of counts can follow."""
+    for name in DEFAULTS:
+        if not _is_plain(choices[name]):
+            part = f"a model with {name} of another kind than text, number or yes and no"
+            raise UnsupportedWeights(str(saved.path), FORMAT, part, ["plain choices"])
     refused = {
         "latent_distribution": choices["latent_distribution"] != "normal",
         "var_activation": choices.get("var_activation") is not None,
@@ -119,10 +123,9 @@ def _covariates(saved: SavedFolder, choices: Mapping[str, Any], batch: str | Non
     """What the encoder is told beside counts: nothing, or always the same batch."""
     if not choices["encode_covariates"]:
         return np.zeros(0)
-    setup = saved.registry.get("setup_args", {})
     for kind in ("categorical_covariate_keys", "continuous_covariate_keys"):
-        if setup.get(kind):
-            part = f"an encoder that is told the covariates {', '.join(map(str, setup[kind]))}"
+        if columns := saved.setup.get(kind):
+            part = f"an encoder that is told the covariates {', '.join(map(str, columns))}"
             raise UnsupportedWeights(
                 str(saved.path), FORMAT, part, ["encoders of counts alone, or with the batch"]
             )

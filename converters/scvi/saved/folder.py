@@ -2,8 +2,8 @@
 
 `model.pt` is a torch archive. Beside tensors its pickle holds numpy arrays (names of genes and
 labels) and pandas tables (the course of the training). torch reads it with `weights_only=True` and
-an exact list of further names: numpy's reconstructors, and pandas' classes by their full names as
-inert stubs that keep nothing. Any other name is refused, and nothing of it is run.
+an exact list of further names, each of which stands for an inert stub: of arrays only text is kept,
+of all else nothing, so neither numpy nor pandas takes part. Any other name is refused.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from converters.importing.torch_file import read_torch
 from zoo.errors import (
     FileMissing,
-    ForbiddenGlobal,
     MissingWeights,
     UnreadableWeights,
     UnsupportedWeights,
@@ -44,6 +44,33 @@ class Inert:
         """Forget the state."""
 
 
+class ArrayType(Inert):
+    """Stands for a numpy dtype: its code, such as `O8` or `U12`."""
+
+    def __init__(self, code: Any = "", *_: Any) -> None:
+        self.code = str(code)
+
+
+class TextArray:
+    """Stands for a numpy array: its `entries` where it holds text, else none."""
+
+    entries: tuple[str, ...] = ()
+
+    def __setstate__(self, state: Any) -> None:
+        """Keep text, which is a list of objects or the bytes of fixed-width characters."""
+        _, _, dtype, _, content = state
+        code = getattr(dtype, "code", "")
+        if isinstance(content, list):
+            self.entries = tuple(str(e) for e in content if isinstance(e, str | int | float))
+        elif code.startswith("U") and isinstance(content, bytes):
+            self.entries = tuple(np.frombuffer(content, dtype=f"<U{int(code[1:])}").tolist())
+
+
+def new_array(*_: Any) -> TextArray:
+    """Stands for numpy's function that makes an array before its content is there."""
+    return TextArray()
+
+
 def plain_dict(*_: Any) -> dict[Any, Any]:
     """Stands for `collections.defaultdict`, into which torch's reader puts no entries."""
     return {}
@@ -61,24 +88,18 @@ _PANDAS = (
     "pandas.core.indexes.range.RangeIndex",
     "pandas.core.indexes.numeric.Int64Index",
 )
-_DTYPES = tuple(
-    getattr(np.dtypes, name)
-    for name in ("ObjectDType", "BoolDType", "Int32DType", "Int64DType", "Float32DType",
-                 "Float64DType", "StrDType")
-)  # fmt: skip
 
 
 def allowed_globals() -> list[Any]:
-    """What the pickle may name beyond torch's own list: (object, full name) or the object."""
-    reconstruct, scalar = np._core.multiarray._reconstruct, np._core.multiarray.scalar
+    """What the pickle may name beyond torch's own list, and what each name stands for."""
     numpy = [
-        (value, f"numpy.{core}.multiarray.{name}")
+        (stub, f"numpy.{core}.multiarray.{name}")
         for core in ("core", "_core")
-        for name, value in (("_reconstruct", reconstruct), ("scalar", scalar))
+        for name, stub in (("_reconstruct", new_array), ("scalar", Inert))
     ]
+    numpy += [(TextArray, "numpy.ndarray"), (ArrayType, "numpy.dtype")]
     inert = [(Inert, name) for name in _PANDAS]
-    plain = [dict, slice, bytes, np.ndarray, np.dtype, (plain_dict, "collections.defaultdict")]
-    return [*plain, *_DTYPES, *numpy, *inert]
+    return [dict, slice, bytes, (plain_dict, "collections.defaultdict"), *numpy, *inert]
 
 
 @dataclass(frozen=True)
@@ -122,12 +143,21 @@ class SavedFolder:
         attributes = content["attr_dict"]
         _ensure_known_class(archive, attributes)
         names = content["var_names"]
+        if not isinstance(names, TextArray) or not isinstance(content["model_state_dict"], Mapping):
+            raise UnreadableWeights(
+                str(archive), FORMAT, "its genes or weights are of no known kind"
+            )
         state = {
             name: value.detach().cpu().numpy()
             for name, value in content["model_state_dict"].items()
             if isinstance(value, torch.Tensor)
         }
-        return cls(archive, state, tuple(str(gene) for gene in names), attributes)
+        return cls(archive, state, names.entries, attributes)
+
+    @property
+    def setup(self) -> Mapping[str, Any]:
+        """Columns of the training data that the model was told."""
+        return _mapping(self.registry.get("setup_args"))
 
     @property
     def registry(self) -> Mapping[str, Any]:
@@ -137,9 +167,11 @@ class SavedFolder:
 
     def categories(self, field: str) -> tuple[str, ...]:
         """Names of the batches or labels in the order of their codes; none without such a field."""
-        registry = self.registry.get("field_registries", {}).get(field, {})
-        names = registry.get("state_registry", {}).get("categorical_mapping", ())
-        return tuple(str(name) for name in names)
+        entry: Any = self.registry
+        for key in ("field_registries", field, "state_registry"):
+            entry = entry.get(key) if isinstance(entry, Mapping) else None
+        names = entry.get("categorical_mapping") if isinstance(entry, Mapping) else None
+        return names.entries if isinstance(names, TextArray) else ()
 
     def choices(self) -> dict[str, Any]:
         """The arguments of the model's constructor, with those that went through `**kwargs`."""
@@ -152,7 +184,7 @@ class SavedFolder:
                 else:
                     found[name] = value
 
-        collect(self.attributes.get("init_params_", {}))
+        collect(_mapping(self.attributes.get("init_params_")))
         return found
 
 
@@ -187,15 +219,11 @@ def load(archive: Path) -> Any:
     """
     _ensure_archive(archive)
     with torch.serialization.safe_globals(allowed_globals()):
-        try:
-            forbidden = torch.serialization.get_unsafe_globals_in_checkpoint(str(archive))
-            content = None if forbidden else torch.load(archive, "cpu", weights_only=True)
-        except Exception as error:  # torch tells of a damaged file in many ways
-            detail = f"torch says: {' '.join(str(error).split())[-200:]}"
-            raise UnreadableWeights(str(archive), FORMAT, detail) from error
-    if forbidden:
-        raise ForbiddenGlobal(str(archive), FORMAT, sorted(forbidden)[0])
-    return content
+        return read_torch(archive, FORMAT)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _ensure_archive(archive: Path) -> None:
