@@ -120,12 +120,10 @@ class Masked(Recipe):
         return fit(cells, settings, run)
 
     def neighbours(self, settings: MaskedSettings) -> Mapping[str, MaskedSettings]:
-        """No pretraining, little and even masking, half the width, fewer labels."""
+        """No pretraining, and little masking."""
         return {
             "pretrained=false": settings.changed(pretrained=False),
             "largest_mask=0.3": settings.changed(largest_mask=0.3),
-            f"hidden={settings.hidden // 2}": settings.changed(hidden=settings.hidden // 2),
-            "labels_per_class=10": settings.changed(labels_per_class=10),
         }
 
     def measurer(

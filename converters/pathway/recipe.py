@@ -122,10 +122,9 @@ class Pathways(Recipe):
         return fit(cells, settings, run)
 
     def neighbours(self, settings: PathwaySettings) -> Mapping[str, PathwaySettings]:
-        """Genes dealt out at random, two blocks as TOSICA has, half the width."""
+        """Genes dealt out at random, half the width."""
         return {
             "shuffled=true": settings.changed(shuffled=True),
-            f"depth={settings.depth + 1}": settings.changed(depth=settings.depth + 1),
             f"width={settings.width // 2}": settings.changed(width=settings.width // 2),
         }
 
