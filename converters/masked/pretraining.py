@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from converters.augment import panel_of_size, panel_order
+from converters.augment import log_uniform, panel_of_size, panel_order, thin
 from converters.celltype.chemistry import gene_salience
 from converters.fit_run import FitRun
 from converters.masked.network import MaskedEncoder
 from converters.masked.recipe import MaskedSettings
+
+_UNTHINNED = 0.5
 
 
 def pretrain(counts: Tensor, settings: MaskedSettings, run: FitRun) -> MaskedEncoder:
@@ -42,7 +44,9 @@ def pretrain(counts: Tensor, settings: MaskedSettings, run: FitRun) -> MaskedEnc
         order = torch.randperm(len(counts), generator=run.generator)
         for rows in order.split(settings.batch)[:steps]:
             shown = random_mask(salience, settings, run.generator).to(run.device)
-            loss = masked_loss(encoder, decoder, counts[rows].to(run.device), shown)
+            whole = counts[rows]
+            seen = thinned(whole, settings, run.generator).to(run.device)
+            loss = masked_loss(encoder, decoder, seen, whole.to(run.device), shown)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -53,21 +57,31 @@ def pretrain(counts: Tensor, settings: MaskedSettings, run: FitRun) -> MaskedEnc
 
 
 def masked_loss(
-    encoder: MaskedEncoder, decoder: nn.Module, counts: Tensor, shown: Tensor
+    encoder: MaskedEncoder, decoder: nn.Module, seen: Tensor, whole: Tensor, shown: Tensor
 ) -> Tensor:
     """Mean squared error over hidden genes, in log units: genes that vary more count for more.
 
     Parameters
     ----------
+    seen, whole
+        float32 [cells, genes]: counts that the encoder gets, perhaps thinned, and those that are to
+        be guessed.
     shown
         float32 [genes]: 1 for genes that the encoder sees.
 
     """
-    target = encoder.normalization(counts, torch.ones_like(shown))
-    guess = decoder(functional.gelu(encoder(counts, shown)))
+    target = encoder.normalization(whole, torch.ones_like(shown))
+    guess = decoder(functional.gelu(encoder(seen, shown)))
     weight = (1 - shown) * encoder.normalization.sd**2
-    error: Tensor = ((guess - target) ** 2 * weight).sum() / (weight.sum() * len(counts))
+    error: Tensor = ((guess - target) ** 2 * weight).sum() / (weight.sum() * len(whole))
     return error
+
+
+def thinned(counts: Tensor, settings: MaskedSettings, generator: torch.Generator) -> Tensor:
+    """Counts [cells, genes] of which half of the cells are sequenced less deeply."""
+    fraction = log_uniform(settings.smallest_fraction, len(counts), generator)
+    fraction[torch.rand(len(counts), generator=generator) < _UNTHINNED] = 1
+    return thin(counts, fraction[:, None], generator)
 
 
 def random_mask(salience: Tensor, settings: MaskedSettings, generator: torch.Generator) -> Tensor:

@@ -62,6 +62,9 @@ class MaskedSettings(ConfidenceSettings):
     """Smallest share of the genes that a batch hides."""
     largest_mask: float = 0.95
     """Largest share of the genes that a batch hides."""
+    smallest_fraction: float = 0.1
+    """Smallest share of molecules that a thinned cell keeps; half of the cells keep all. What is
+    guessed is always the whole cell."""
     pretrained: bool = True
     """Whether genes are guessed at all; without, the encoder stays as it was drawn."""
 

@@ -123,7 +123,7 @@ class PathwayNetwork(nn.Module):
     def look(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same from normalized values [cells, genes]."""
         tokens = self.tokens(z)
-        x = torch.cat([self.first.expand(len(tokens), -1, -1), tokens], dim=1)
+        x = torch.cat([self.first.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         layers = []
         for number, block in enumerate(self.blocks):
             x, weights = block(x, first_only=number == len(self.blocks) - 1)

@@ -70,7 +70,7 @@ def test_the_guess_does_not_see_hidden_genes_and_is_judged_by_them_alone(model):
     garbled = counts + 9 * (1 - shown)
     torch.testing.assert_close(encoder(counts, shown), encoder(garbled, shown))
     decoder = torch.nn.Linear(SETTINGS.embedding, counts.shape[1])
-    masked_loss(encoder, decoder, counts, shown).backward()
+    masked_loss(encoder, decoder, garbled, counts, shown).backward()
     assert (decoder.bias.grad[shown == 1] == 0).all()
     assert (decoder.bias.grad[shown == 0] != 0).any()
 
