@@ -30,6 +30,7 @@ from zoo.card import (
     Modality,
     Output,
     Paper,
+    ProbKind,
     Task,
     Thresholds,
     ValueKind,
@@ -144,6 +145,8 @@ class Fitted:
         Names of the classes in the order of `prob`; empty for a model without.
     thresholds, gene_coverage
         Limits from which verdicts and refusals follow.
+    prob_kind
+        Whether `prob` sums to 1 over the classes, for a model with that output.
     calibration
         How p-values were calibrated; needed where `conformal_p` is an output.
     facts
@@ -163,6 +166,7 @@ class Fitted:
     labels: tuple[str, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
     gene_coverage: float = 0.0
+    prob_kind: ProbKind = "softmax"
     calibration: Calibration | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
