@@ -16,7 +16,7 @@ LAYERS = {
     1: "card gate card_file headline catalogue model_index manifest registry vocabulary labels "
     "table alignment block value_kind near_integers organism validation confidence "
     "predictions ordered categories splitting trainability cell_rows gene_axis shuffle_buffer "
-    "spatial_graph slides file_order clustering",
+    "spatial_graph slides file_order clustering pathways",
     0: "errors digest settings staging version",
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.split()}

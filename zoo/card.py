@@ -160,7 +160,9 @@ class Row(CardModel):
     """Number of cells (or other units, named in the condition) behind the value."""
     interval: tuple[float, float] | None
     """95% interval."""
-    interval_method: Literal["bootstrap", "wilson", "range over seeds"] | None = None
+    interval_method: (
+        Literal["bootstrap", "wilson", "range over seeds", "range over draws"] | None
+    ) = None
     seeds: list[int] = []
     """Seeds over which the value was repeated; `value` is the shipped one's."""
     spread: tuple[float, float] | None = None

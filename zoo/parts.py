@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from zoo.card import CellZooBlock
 from zoo.errors import InvalidModelFile
 from zoo.labels import LabelTable
+from zoo.pathways import PathwayTable
 from zoo.pull import PulledModel
 from zoo.vocabulary import GeneVocabulary
+
+BY_PATHWAY = frozenset({"mask", "pathway_attention"})
+"""Outputs with a column for each pathway."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class ModelParts:
         Bytes of `model.onnx`.
     labels
         None for a model without classes.
+    pathways
+        None for a model without outputs by pathway.
 
     """
 
@@ -37,6 +43,7 @@ class ModelParts:
     labels: LabelTable | None
     genes: bytes
     graph: bytes
+    pathways: PathwayTable | None = None
 
     @classmethod
     def of(cls, pulled: PulledModel) -> ModelParts:
@@ -60,6 +67,9 @@ class ModelParts:
         labels = None
         if "label" in card.output_names:
             labels = LabelTable.parse(pulled.read("labels"), model=card.reference)
+        pathways = None
+        if BY_PATHWAY & set(card.output_names) and pulled.manifest.file("pathways") is not None:
+            pathways = PathwayTable.parse(pulled.read("pathways"), model=card.reference)
         return cls(
             card=card,
             digest=pulled.digest,
@@ -68,4 +78,5 @@ class ModelParts:
             labels=labels,
             genes=genes,
             graph=pulled.read("graph"),
+            pathways=pathways,
         )

@@ -229,3 +229,18 @@ class TooFewCells(DataError):
             f"The {part} part of {path!r} has {cells:,} usable cells; {needed:,} are needed.",
             "Give more cells, or other shares with 'zoo split'.",
         )
+
+
+class TooFewPathways(DataError):
+    """Hardly any gene set has its genes in the data, so there is nothing to attend to."""
+
+    example = {"path": "mouse.h5ad", "pathways": 141, "found": 0, "min_genes": 4}
+
+    def __init__(self, path: str, pathways: int, found: int, min_genes: int) -> None:
+        self.path, self.pathways, self.found, self.min_genes = path, pathways, found, min_genes
+        super().__init__(
+            f"Of {pathways:,} gene sets only {found:,} have {min_genes} genes or more among the "
+            f"genes of {path!r}; they are found by symbol.",
+            "Give gene sets in the file's own symbols with '--set gene_sets=TABLE.tsv' (columns "
+            "pathway, source, license, genes), or smaller ones with '--set min_genes=2'.",
+        )
