@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from converters.fit_run import FitRun
 
-Need = Literal["label", "batch", "slide_key", "coordinates"]
+Need = Literal["label", "batch", "slide_key", "coordinates", "perturbation"]
 
 
 @dataclass(frozen=True, kw_only=True)
