@@ -246,7 +246,7 @@ def write_file(path, cells):
 def request_of(tmp_path, *, control="ctrl", plan=PLAN):
     config = tmp_path / "plan.toml"
     config.write_text(plan.format(control=control))
-    data = write_file(tmp_path / "made.h5ad", simulated(120))
+    data = write_file(tmp_path / "made.h5ad", simulated(240))
     return TrainRequest(data=str(data), output=tmp_path / "tiny-response", config=Path(config))
 
 
@@ -275,7 +275,7 @@ def test_a_folder_is_made_and_measured_by_the_change(tmp_path):
     rows = {row.id: row for row in measurements.read(report.folder / "measurements.json")[0]}
     for method in ("model", "mean_shift", "no_change", "same_label_elsewhere"):
         row = rows[f"made-test.{method}.response_r2"]
-        assert row.n == 60  # every control cell once
+        assert row.n == 120  # every control cell once
         assert row.donor_independent
         assert "mean over 6 labels of groups" in row.condition
     assert rows["made-test.mean_shift.response_r2"].value > 0.8
