@@ -113,12 +113,12 @@ def test_who_knows_the_change_wins_and_no_change_explains_nothing():
     cells = cells_of()
     values = Scale("counts").values(cells.placed.counts)
     rows = measured(shifted(mean_change(list(responses(cells, values)))), cells)
-    assert rows["set.model.response_r2"].value > 0.95
-    assert rows["set.model.response_correlation"].value > 0.95
-    assert rows["set.no_change.response_r2"].value <= 0
-    assert "set.no_change.response_correlation" not in rows  # it has no spread
-    assert rows["set.no_change.means_r2"].value > 0.05 + rows["set.no_change.response_r2"].value
-    row = rows["set.model.response_r2"]
+    assert rows["set.model.r2_of_change"].value > 0.95
+    assert rows["set.model.correlation_of_change"].value > 0.95
+    assert rows["set.no_change.r2_of_change"].value <= 0
+    assert "set.no_change.correlation_of_change" not in rows  # it has no spread
+    assert rows["set.no_change.r2_of_means"].value > 0.05 + rows["set.no_change.r2_of_change"].value
+    row = rows["set.model.r2_of_change"]
     assert row.n == 200  # control cells
     assert row.condition == "all cells; mean over 4 labels of groups, interval over these"
     assert row.interval is not None
@@ -126,7 +126,7 @@ def test_who_knows_the_change_wins_and_no_change_explains_nothing():
 
 def test_a_model_without_a_change_measures_as_no_change():
     rows = measured(shifted(0.0), cells_of())
-    model, none = rows["set.model.response_r2"], rows["set.no_change.response_r2"]
+    model, none = rows["set.model.r2_of_change"], rows["set.no_change.r2_of_change"]
     assert model.value == pytest.approx(none.value, abs=1e-4)
 
 
@@ -134,22 +134,22 @@ def test_the_mean_shift_is_that_of_the_training_cells():
     training = cells_of(response=(8.0, 8.0), seed=1)
     same, other = cells_of(seed=2), cells_of(response=(1.0, 1.0), seed=2)
     baselines = TrainedBaselines.of(training, ("counts",))
-    assert measured(shifted(0.0), same, baselines)["set.mean_shift.response_r2"].value > 0.9
-    assert measured(shifted(0.0), other, baselines)["set.mean_shift.response_r2"].value < 0
+    assert measured(shifted(0.0), same, baselines)["set.mean_shift.r2_of_change"].value > 0.9
+    assert measured(shifted(0.0), other, baselines)["set.mean_shift.r2_of_change"].value < 0
 
 
 def test_without_training_cells_the_shift_is_of_the_other_labels():
     rows = measured(shifted(0.0), cells_of())
-    assert rows["set.mean_shift_refit.response_r2"].value > 0.8
+    assert rows["set.mean_shift_refit.r2_of_change"].value > 0.8
     unlike = measured(shifted(0.0), cells_of(response=(8.0, 0.1)))
-    assert unlike["set.mean_shift_refit.response_r2"].value < 0
-    assert unlike["set.same_label_elsewhere.response_r2"].value > 0.8
+    assert unlike["set.mean_shift_refit.r2_of_change"].value < 0
+    assert unlike["set.same_label_elsewhere_refit.r2_of_change"].value > 0.8
 
 
 def test_each_label_has_a_row_that_stays_off_the_card():
     rows = measured(shifted(0.0), cells_of())
-    own = rows["set.model.response_r2-a"]
-    assert own.metric == "response_r2:A"
+    own = rows["set.model.r2_of_change-a"]
+    assert own.metric == "r2_of_change:A"
     assert own.n == 100
 
 
@@ -165,8 +165,8 @@ def test_genes_that_the_file_lacks_are_left_out():
         return answer
 
     rows = measured(Answering(predicted=predicted), replace(cells, placed=placed))
-    none = rows["set.no_change.response_r2"].value
-    assert rows["set.model.response_r2"].value == pytest.approx(none, abs=1e-4)
+    none = rows["set.no_change.r2_of_change"].value
+    assert rows["set.model.r2_of_change"].value == pytest.approx(none, abs=1e-4)
 
 
 def test_cells_to_which_nothing_was_done_have_no_rows():

@@ -273,14 +273,14 @@ def test_a_fold_sees_no_cell_of_the_donor_and_no_stimulated_cell_of_the_type(tmp
 def test_a_folder_is_made_and_measured_by_the_change(tmp_path):
     report = build(Scgen(), request_of(tmp_path), TrainWatch(lambda *_: None, lambda _: None))
     rows = {row.id: row for row in measurements.read(report.folder / "measurements.json")[0]}
-    for method in ("model", "mean_shift", "no_change", "same_label_elsewhere"):
-        row = rows[f"made-test.{method}.response_r2"]
+    for method in ("model", "mean_shift", "no_change", "same_label_elsewhere_refit"):
+        row = rows[f"made-test.{method}.r2_of_change"]
         assert row.n == 120  # every control cell once
         assert row.donor_independent
         assert "mean over 6 labels of groups" in row.condition
-    assert rows["made-test.mean_shift.response_r2"].value > 0.8
-    assert rows["made-test.no_change.response_r2"].value <= 0
-    assert "made-test.model.response_r2-b" in rows
+    assert rows["made-test.mean_shift.r2_of_change"].value > 0.8
+    assert rows["made-test.no_change.r2_of_change"].value <= 0
+    assert "made-test.model.r2_of_change-b" in rows
 
 
 def test_a_plan_that_does_not_say_who_was_stimulated_is_refused(tmp_path):

@@ -6,7 +6,7 @@ change, which is held against the change that was seen: for each label in each g
 donor) apart.
 
 R² is that of the *change*. The papers of the field report R² of the means themselves, which is
-high for whoever says that nothing happens; it stands beside it as `means_r2`.
+high for whoever says that nothing happens; it stands beside it as `r2_of_means`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _Score = Callable[[Response, Float32], float]
 
 
 def measure_response(asked: Asked) -> None:
-    """Rows `response_r2`, `response_correlation` and `means_r2`: means over labels and groups.
+    """Rows `r2_of_change`, `correlation_of_change` and `r2_of_means`: means over labels and groups.
 
     Baselines: `mean_shift` adds the mean response of the training cells' labels to each cell, of
     which nothing falls below zero (`mean_shift_refit`: of the other labels in the very cells that
     are measured, where no training cells are at hand), `no_change` adds nothing.
-    `same_label_elsewhere` is no baseline but what could be reached: the response of the same label
-    in the other groups that are measured.
+    `same_label_elsewhere_refit` is no baseline but what could be reached: the response of the same
+    label in the other groups that are measured.
     """
     if "predicted" not in asked.subject.output_names or asked.cells.stimulated is None:
         return
@@ -66,7 +66,7 @@ def _guesses(asked: Asked, one: Response, found: list[Response]) -> Iterator[tup
     yield "no_change", np.zeros_like(one.change)
     elsewhere = [o for o in found if o.label == one.label and o.group != one.group]
     if (known := mean_change(elsewhere)) is not None:
-        yield "same_label_elsewhere", known
+        yield "same_label_elsewhere_refit", known
 
 
 def _of_genes(
@@ -77,7 +77,7 @@ def _of_genes(
     return one.control[known], one.change[known], guess[known]
 
 
-def _response_r2(control: Float32, change: Float32, guess: Float32) -> float:
+def _r2_of_change(control: Float32, change: Float32, guess: Float32) -> float:
     """1 minus the squared error of the change over its variance: 0 or less for `no_change`."""
     return _one_minus(np.square(change - guess).sum(), np.square(change - change.mean()).sum())
 
@@ -87,7 +87,7 @@ def _correlation(control: Float32, change: Float32, guess: Float32) -> float:
     return _pearson(change, guess)
 
 
-def _means_r2(control: Float32, change: Float32, guess: Float32) -> float:
+def _r2_of_means(control: Float32, change: Float32, guess: Float32) -> float:
     """Squared correlation of the means of stimulated cells, seen and foretold, as published."""
     return _pearson(control + change, control + guess) ** 2
 
@@ -103,9 +103,9 @@ def _pearson(first: Float32, second: Float32) -> float:
 
 
 _SCORES = {
-    "response_r2": _response_r2,
-    "response_correlation": _correlation,
-    "means_r2": _means_r2,
+    "r2_of_change": _r2_of_change,
+    "correlation_of_change": _correlation,
+    "r2_of_means": _r2_of_means,
 }
 
 
@@ -120,7 +120,7 @@ def _add(asked: Asked, metric: str, found: list[Response], values: np.ndarray, m
     setting = asked.setting.by(method).part("", told)
     bootstrap = over.interval_method if interval else None
     asked.into.add(setting, metric, Measure(over.value, cells, interval, bootstrap))
-    if asked.brief or metric != "response_r2":
+    if asked.brief or metric != "r2_of_change":
         return
     for label in dict.fromkeys(one.label for one in found):
         own = np.array([one.label == label for one in found])
