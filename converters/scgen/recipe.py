@@ -47,10 +47,10 @@ class ScgenSettings(Settings):
     residual: bool = False
     """Whether the decoded change is added to the cell itself; as published, the decoder's answer
     is the prediction."""
-    learning_rate: float = 2e-3
-    """Of Adam; 0.001 as published, with half the batch."""
-    batch: int = 64
-    """Cells in a step; 32 as published."""
+    learning_rate: float = 1e-3
+    """Of Adam."""
+    batch: int = 32
+    """Cells in a step."""
     patience: int = 20
     """Epochs without a smaller loss on validation cells after which the training ends."""
 
