@@ -16,6 +16,9 @@ from zoo.errors import DeviceUnavailable, InvalidGraph
 Device = Literal["auto", "cpu", "cuda"]
 Arrays = dict[str, npt.NDArray[Any]]
 
+GRAPH_SHA256 = "cellzoo_graph_sha256"
+"""Entry in the metadata of `explain.onnx`: the sha256 of the `model.onnx` that it explains."""
+
 _GRAPH_INPUTS = {"edge_index", "edge_weight"}
 _KNOWN_INPUTS = {"counts", "gene_present", "total_counts", *_GRAPH_INPUTS}
 
