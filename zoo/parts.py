@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zoo.card import CellZooBlock
-from zoo.errors import InvalidModelFile
+from zoo.errors import InvalidModelFile, NoExplanation
 from zoo.labels import LabelTable
 from zoo.pull import PulledModel
 from zoo.vocabulary import GeneVocabulary
+
+_OWN = ("pathway_attention", "mask")
+"""Outputs in which a model says itself what it looks at."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class ModelParts:
         Bytes of `model.onnx`.
     labels
         None for a model without classes.
+    explain
+        Bytes of `explain.onnx`, where they were asked for.
 
     """
 
@@ -37,18 +42,23 @@ class ModelParts:
     labels: LabelTable | None
     genes: bytes
     graph: bytes
+    explain: bytes | None = None
 
     @classmethod
-    def of(cls, pulled: PulledModel) -> ModelParts:
-        """Load the parts of a pulled model.
+    def of(cls, pulled: PulledModel, *, explain: bool = False) -> ModelParts:
+        """Load the parts of a pulled model, with its explanation if it is asked for.
 
         Raises
         ------
+        NoExplanation
+            If an explanation is asked for and the model has none.
         InvalidModelFile
             If a table is damaged or disagrees with the card.
 
         """
         card = pulled.manifest.card
+        if explain and pulled.manifest.file("explain") is None:
+            raise NoExplanation(card.reference, [n for n in _OWN if n in card.output_names])
         genes = pulled.read("genes")
         vocabulary = GeneVocabulary.parse(genes, model=card.reference)
         if len(vocabulary) != card.inputs.genes:
@@ -68,4 +78,5 @@ class ModelParts:
             labels=labels,
             genes=genes,
             graph=pulled.read("graph"),
+            explain=pulled.read("explain") if explain else None,
         )

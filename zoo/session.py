@@ -79,6 +79,20 @@ class Session:
             If `cuda` was asked for and cannot be used.
 
         """
+        session = cls._started(graph, card, device, threads, on_notice)
+        _hold_against_card(session._session, session.inputs, card, genes)
+        return session
+
+    @classmethod
+    def _started(
+        cls,
+        graph: bytes,
+        card: CellZooBlock,
+        device: Device,
+        threads: int,
+        on_notice: Callable[[str], None],
+    ) -> Session:
+        """Load a graph on a device."""
         import onnxruntime
 
         options = _options(onnxruntime, threads)
@@ -91,14 +105,41 @@ class Session:
         running = session.get_providers()[0]
         if device == "cuda" and running != "CUDAExecutionProvider":
             raise DeviceUnavailable("cuda", "its libraries could not be loaded (driver or cuDNN)")
-        inputs = frozenset(node.name for node in session.get_inputs())
-        _hold_against_card(session, inputs, card, genes)
         return cls(
-            inputs=inputs,
+            inputs=frozenset(node.name for node in session.get_inputs()),
             device="cuda" if running == "CUDAExecutionProvider" else "cpu",
             runtime=f"onnxruntime {onnxruntime.__version__}",
             _session=session,
         )
+
+    @classmethod
+    def open_explanation(
+        cls,
+        explain: bytes,
+        *,
+        card: CellZooBlock,
+        genes: bytes,
+        graph: bytes,
+        device: Device = "auto",
+        on_notice: Callable[[str], None] = lambda sentence: None,
+    ) -> Session:
+        """Load a verified `explain.onnx` and hold it against its card and its model.
+
+        Parameters
+        ----------
+        explain
+            Its bytes, already verified.
+        graph
+            Bytes of the `model.onnx` that it must have been made from.
+
+        Raises
+        ------
+        InvalidGraph, DeviceUnavailable
+
+        """
+        session = cls._started(explain, card, device, 1, on_notice)
+        _hold_explanation(session._session, session.inputs, card, genes, graph)
+        return session
 
     @classmethod
     def of_draft(cls, graph: bytes, *, threads: int = 1) -> Session:
@@ -167,19 +208,7 @@ def _hold_against_card(
     session: Any, inputs: frozenset[str], card: CellZooBlock, genes: bytes
 ) -> None:
     """Refuse a graph that disagrees with its card, its genes or the contract."""
-    metadata = session.get_modelmeta().custom_metadata_map
-    expected = {
-        "cellzoo_contract": str(card.contract),
-        "cellzoo_name": card.name,
-        "cellzoo_version": card.version,
-        "cellzoo_genes_sha256": sha256_of(genes),
-    }
-    for key, value in expected.items():
-        if metadata.get(key) != value:
-            raise InvalidGraph(
-                card.reference,
-                f"its metadata says {key} = {metadata.get(key)!r} where {value!r} is expected",
-            )
+    _hold_metadata(session, card, genes)
     recipe = card.inputs.graph_recipe
     if inputs & _GRAPH_INPUTS != (_GRAPH_INPUTS if recipe else set()):
         raise InvalidGraph(
@@ -195,6 +224,41 @@ def _hold_against_card(
             card.reference,
             f"its outputs are {sorted(outputs)}, the card says {sorted(card.output_names)}",
         )
+    _hold_counts(session, card)
+
+
+def _hold_explanation(
+    session: Any, inputs: frozenset[str], card: CellZooBlock, genes: bytes, graph: bytes
+) -> None:
+    """Refuse an explanation of another graph, or one that breaks the contract."""
+    _hold_metadata(session, card, genes, **{GRAPH_SHA256: sha256_of(graph)})
+    outputs = [(node.name, node.shape[1:]) for node in session.get_outputs()]
+    known = {*_KNOWN_INPUTS, "label"} - _GRAPH_INPUTS
+    if not {"counts", "label"} <= inputs or inputs - known:
+        raise InvalidGraph(card.reference, f"the inputs of explain.onnx are {sorted(inputs)}")
+    if outputs != [("attribution", [card.inputs.genes])]:
+        raise InvalidGraph(card.reference, f"the outputs of explain.onnx are {outputs}")
+    _hold_counts(session, card)
+
+
+def _hold_metadata(session: Any, card: CellZooBlock, genes: bytes, **more: str) -> None:
+    metadata = session.get_modelmeta().custom_metadata_map
+    expected = {
+        "cellzoo_contract": str(card.contract),
+        "cellzoo_name": card.name,
+        "cellzoo_version": card.version,
+        "cellzoo_genes_sha256": sha256_of(genes),
+        **more,
+    }
+    for key, value in expected.items():
+        if metadata.get(key) != value:
+            raise InvalidGraph(
+                card.reference,
+                f"its metadata says {key} = {metadata.get(key)!r} where {value!r} is expected",
+            )
+
+
+def _hold_counts(session: Any, card: CellZooBlock) -> None:
     (counts,) = [node for node in session.get_inputs() if node.name == "counts"]
     if counts.type != "tensor(float)" or counts.shape[1:] != [card.inputs.genes]:
         raise InvalidGraph(card.reference, f"its input 'counts' is {counts.type} {counts.shape}")

@@ -164,9 +164,7 @@ def _gather_elements(step: Step, position: int) -> Tensor | None:
     x = step.input(0)
     zeros = step.times(x, step.number(0, x))
     axis = step.attribute("axis", 0)
-    return step.op(
-        "ScatterElements", zeros, step.input(1), step.grad, axis=axis, reduction="add"
-    )
+    return step.op("ScatterElements", zeros, step.input(1), step.grad, axis=axis, reduction="add")
 
 
 def _scatter_nd(step: Step, position: int) -> Tensor | None:

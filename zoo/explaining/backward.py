@@ -71,9 +71,7 @@ class Tape:
         rule = RULES.get(node.kind)
         if rule is None:
             raise NoBackwardRule(self.model, node.kind, node.outputs[0])
-        step = Step(
-            self.graph, node, grads, self.shapes, self.values, self.varying, self.model
-        )
+        step = Step(self.graph, node, grads, self.shapes, self.values, self.varying, self.model)
         found = []
         for position, name in enumerate(node.inputs):
             if name in reached and (grad := rule(step, position)) is not None:

@@ -5,9 +5,9 @@ For a cell with normalized values x, the reference cell r and the log-odds f of 
     attribution_g = (x_g - r_g) · mean over a in (0, 1) of ∂f/∂x_g at r + a (x - r)
 
 (Sundararajan et al. 2017, arXiv:1703.01365). Their sum is f(x) - f(r). The mean is taken by
-Gauss-Legendre quadrature over a fixed number of steps, which lie along the batch axis: no loop. The
-class is the input `label` [cells], so the graph explains what `model.onnx` said, or any other class.
-A gene that the file lacks is the same in cell and reference and gets 0.
+Gauss-Legendre quadrature over a fixed number of steps, which lie along the batch axis: no loop.
+The class is the input `label` [cells], so the graph explains what `model.onnx` said, or any other
+class. A gene that the file lacks is the same in cell and reference and gets 0.
 """
 
 from __future__ import annotations
@@ -195,8 +195,7 @@ def _reference(graph: OnnxGraph, path: Path, cells: Inputs) -> tuple[Float32, st
         nothing = {**cells, "gene_present": np.zeros_like(cells["gene_present"])}
         absent = session.run(nothing, (path.genes,))[path.genes]
         if np.isfinite(absent).all() and np.ptp(absent, axis=0).max() == 0:
-            told = "what the graph takes for a gene that a file lacks: the mean of the training cells"
-            return absent[0], told
+            return absent[0], "what the graph takes for a gene that a file lacks"
     values = cells["counts"]
     if path.genes != "counts":
         values = session.run(cells, (path.genes,))[path.genes]
@@ -290,4 +289,3 @@ class _Writer:
         tape = Tape(self.graph, nodes, recording.shapes, recording.values, recording.varying,
                     self.card.reference)  # fmt: skip
         return tape.gradient({path.bend: slope}, path.genes)
-

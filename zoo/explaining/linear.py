@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from zoo.explaining.recording import Shape
 from zoo.explaining.step import Rules, Step
@@ -105,7 +105,7 @@ def _layer_normalization(step: Step, position: int) -> Tensor:
     axes = list(range(axis, step.rank(x)))
     if position == 2:
         return step.unbroadcast(step.grad, 2)
-    size = step.number(1 / float(np.prod([step.shapes[x][a] for a in axes])), x)
+    size = step.number(1 / math.prod(step.shapes[x][a] or 1 for a in axes), x)
     centred = step.op("Sub", x, step.times(step.summed(x, axes), size))
     variance = step.times(step.summed(step.times(centred, centred), axes), size)
     floored = step.op("Add", variance, step.number(step.attribute("epsilon", 1e-5), x))

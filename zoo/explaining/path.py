@@ -10,7 +10,6 @@ integral are made as late as possible, where a cell is some hundred numbers and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -197,5 +196,3 @@ class Replay:
 def repeated(graph: OnnxGraph, tensor: Tensor, rank: int, times: int) -> Tensor:
     """A batch several times, one after another: [cells, …] → [times · cells, …]."""
     return graph.node("Tile", tensor, graph.axis(times, *(1,) * (rank - 1)))
-
-

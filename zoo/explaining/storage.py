@@ -52,4 +52,3 @@ def _products(graph: OnnxGraph) -> set[str]:
     """Weights of matrix products."""
     return {name for node in graph.model.graph.node if node.op_type in ("MatMul", "Gemm")
             for name in node.input}  # fmt: skip
-
