@@ -12,6 +12,7 @@ import numpy.typing as npt
 from zoo.card import CellZooBlock
 from zoo.digest import sha256_of
 from zoo.errors import DeviceUnavailable, InvalidGraph
+from zoo.gate.graph import ensure_harmless
 
 Device = Literal["auto", "cpu", "cuda"]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -79,8 +80,8 @@ class Session:
             If `cuda` was asked for and cannot be used.
 
         """
-        session = cls._started(graph, card, device, threads, on_notice)
-        _hold_against_card(session._session, session.inputs, card, genes)
+        session = cls._started(graph, card, genes, device, threads, on_notice)
+        _hold_against_card(session._session, session.inputs, card)
         return session
 
     @classmethod
@@ -88,6 +89,7 @@ class Session:
         cls,
         graph: bytes,
         card: CellZooBlock,
+        genes: bytes,
         device: Device,
         threads: int,
         on_notice: Callable[[str], None],
@@ -95,6 +97,7 @@ class Session:
         """Load a graph on a device."""
         import onnxruntime
 
+        ensure_harmless(graph, card, genes)
         options = _options(onnxruntime, threads)
         providers = _providers(onnxruntime, device, on_notice)
         try:
@@ -137,8 +140,8 @@ class Session:
         InvalidGraph, DeviceUnavailable
 
         """
-        session = cls._started(explain, card, device, 1, on_notice)
-        _hold_explanation(session._session, session.inputs, card, genes, graph)
+        session = cls._started(explain, card, genes, device, 1, on_notice)
+        _hold_explanation(session._session, session.inputs, card, graph)
         return session
 
     @classmethod
@@ -204,11 +207,8 @@ def _providers(runtime: Any, device: Device, on_notice: Callable[[str], None]) -
     return ["CPUExecutionProvider"]
 
 
-def _hold_against_card(
-    session: Any, inputs: frozenset[str], card: CellZooBlock, genes: bytes
-) -> None:
-    """Refuse a graph that disagrees with its card, its genes or the contract."""
-    _hold_metadata(session, card, genes)
+def _hold_against_card(session: Any, inputs: frozenset[str], card: CellZooBlock) -> None:
+    """Refuse a graph whose inputs and outputs are not those of its card."""
     recipe = card.inputs.graph_recipe
     if inputs & _GRAPH_INPUTS != (_GRAPH_INPUTS if recipe else set()):
         raise InvalidGraph(
@@ -228,10 +228,13 @@ def _hold_against_card(
 
 
 def _hold_explanation(
-    session: Any, inputs: frozenset[str], card: CellZooBlock, genes: bytes, graph: bytes
+    session: Any, inputs: frozenset[str], card: CellZooBlock, graph: bytes
 ) -> None:
     """Refuse an explanation of another graph, or one that breaks the contract."""
-    _hold_metadata(session, card, genes, **{GRAPH_SHA256: sha256_of(graph)})
+    made_for = session.get_modelmeta().custom_metadata_map.get(GRAPH_SHA256)
+    if made_for != sha256_of(graph):
+        told = f"explain.onnx was made for another model.onnx ({GRAPH_SHA256} = {made_for!r})"
+        raise InvalidGraph(card.reference, told)
     outputs = [(node.name, node.shape[1:]) for node in session.get_outputs()]
     known = {*_KNOWN_INPUTS, "label"} - _GRAPH_INPUTS
     if not {"counts", "label"} <= inputs or inputs - known:
@@ -239,23 +242,6 @@ def _hold_explanation(
     if outputs != [("attribution", [card.inputs.genes])]:
         raise InvalidGraph(card.reference, f"the outputs of explain.onnx are {outputs}")
     _hold_counts(session, card)
-
-
-def _hold_metadata(session: Any, card: CellZooBlock, genes: bytes, **more: str) -> None:
-    metadata = session.get_modelmeta().custom_metadata_map
-    expected = {
-        "cellzoo_contract": str(card.contract),
-        "cellzoo_name": card.name,
-        "cellzoo_version": card.version,
-        "cellzoo_genes_sha256": sha256_of(genes),
-        **more,
-    }
-    for key, value in expected.items():
-        if metadata.get(key) != value:
-            raise InvalidGraph(
-                card.reference,
-                f"its metadata says {key} = {metadata.get(key)!r} where {value!r} is expected",
-            )
 
 
 def _hold_counts(session: Any, card: CellZooBlock) -> None:
