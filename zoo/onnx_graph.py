@@ -130,6 +130,22 @@ class OnnxGraph:
         node.ClearField("name")
         node.input[:], node.output[:] = inputs, outputs
 
+    def unfold_casts(self) -> None:
+        """Turn initializers that are only stored in another type into ones of the type in use."""
+        graph, constants = self.model.graph, self.constants()
+        uses: dict[str, int] = {}
+        for node in graph.node:
+            for name in node.input:
+                uses[name] = uses.get(name, 0) + 1
+        for node in [node for node in graph.node if node.op_type == "Cast"]:
+            (source,) = node.input
+            if source in constants and uses[source] == 1:
+                kind = self.onnx.helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
+                (stored,) = [value for value in graph.initializer if value.name == source]
+                graph.initializer.remove(stored)
+                self.constant(constants[source].astype(kind), node.output[0])
+                graph.node.remove(node)
+
     def replace_constant(
         self, name: Tensor, stored: Mapping[str, npt.NDArray[Any]], kind: str, **attributes: Any
     ) -> None:

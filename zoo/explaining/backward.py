@@ -51,7 +51,7 @@ class Tape:
             If an operator on the way has no rule.
 
         """
-        reached = Recording.reached([at], self.nodes, by_value=True)
+        reached = self._moved(at)
         grads = dict(of)
         for node in reversed(self.nodes):
             grads_of = [grads.get(name) for name in node.outputs]
@@ -63,6 +63,11 @@ class Tape:
             detail = f"nothing that is explained depends on {at!r}"
             raise NoBackwardRule(self.model, "", at, detail)
         return grads[at]
+
+    def _moved(self, source: Tensor) -> frozenset[Tensor]:
+        """Tensors through which the gradient comes back."""
+        whole = Recording(tuple(self.nodes), self.shapes, self.values, frozenset())
+        return whole.moved(source, self.nodes)
 
     def _before(
         self, node: Node, grads: Sequence[Tensor | None], reached: frozenset[Tensor]

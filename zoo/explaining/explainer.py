@@ -26,7 +26,7 @@ from zoo.explaining.backward import Tape
 from zoo.explaining.path import Path, Replay
 from zoo.explaining.recording import Recording
 from zoo.explaining.storage import Storage, shrink
-from zoo.explaining.target import Target
+from zoo.explaining.target import Target, independent_logits
 from zoo.onnx_graph import OnnxGraph, Tensor, ensure_plain, require_onnx
 from zoo.session import GRAPH_SHA256, Session
 
@@ -105,7 +105,11 @@ def make_explainer(
     InvalidGraph, MissingExtra
 
     """
-    _ensure_explainable(card, len(cells["counts"]))
+    ensure_explainable(card)
+    if len(cells["counts"]) < _FEWEST_CELLS:
+        number = len(cells["counts"])
+        detail = f"{number} cells to observe it on; at least {_FEWEST_CELLS} are needed"
+        raise Unexplainable(card.reference, detail)
     made = [
         _made(graph, card, cells, steps=steps, crowding=crowding, storage=storage)
         for crowding in CROWDINGS
@@ -128,8 +132,10 @@ def _made(
     built = OnnxGraph(onnx, model, prefix="explain")
     for name in ("label", "attribution"):
         built.set_aside(name)
+    kind = card.prob_kind or "softmax"
+    logits = independent_logits(built, "prob") if kind == "independent" else None
     recording = _recorded(built, cells)
-    target = Target.of(recording, "prob", card.prob_kind or "softmax")
+    target = Target.of(recording, "prob", kind, logits)
     path = Path.through(recording, target.tensor, card.inputs.genes)
     reference, told = _reference(built, path, cells)
     if path.is_straight and target.form == "sigmoid":
@@ -160,7 +166,14 @@ def gaps(draft: bytes, graph: bytes, cells: Inputs) -> Float64:
     return np.asarray(np.abs(total - due))
 
 
-def _ensure_explainable(card: CellZooBlock, cells: int) -> None:
+def ensure_explainable(card: CellZooBlock) -> None:
+    """Refuse a model of which attributions of genes would say nothing.
+
+    Raises
+    ------
+    Unexplainable
+
+    """
     if "prob" not in card.output_names:
         detail = "it has no classes; explanations are of a class"
         raise Unexplainable(card.reference, detail)
@@ -169,9 +182,6 @@ def _ensure_explainable(card: CellZooBlock, cells: int) -> None:
             "it reads a spot among its neighbours, and what the genes of other spots bring is no "
             "attribution of the spot's own genes"
         )
-        raise Unexplainable(card.reference, detail)
-    if cells < _FEWEST_CELLS:
-        detail = f"{cells} cells to observe it on; at least {_FEWEST_CELLS} are needed"
         raise Unexplainable(card.reference, detail)
 
 

@@ -4,6 +4,10 @@ Genes are explained at the last tensor [cells, genes] that everything passes on 
 answer: the normalized values as the network takes them. Up to there a gene's number depends on all
 others (the depth of the cell), behind it each gene has a number of its own.
 
+Only what moves the answer smoothly counts as a way. What a graph decides on the way (which expert
+answers a cell, which genes it expresses at all) is held as it is for the cell: an explanation says
+why a decision's outcome scored as it did, not how the decision fell.
+
 As long as only affine operators follow, a straight path stays straight, so the steps of the
 integral are made as late as possible, where a cell is some hundred numbers and not thousands.
 """
@@ -15,7 +19,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from zoo.explaining.backward import Tape
-from zoo.explaining.recording import OF_SHAPE, Node, Recording
+from zoo.explaining.recording import DECISIONS, OF_SHAPE, Node, Recording
 from zoo.onnx_graph import OnnxGraph, Tensor
 
 _AFFINE = {"Add": (0, 1), "Sub": (0, 1), "Mul": (0, 1), "Div": (0,), "MatMul": (0, 1),
@@ -64,7 +68,7 @@ def _passed(recording: Recording, target: Tensor) -> list[Tensor]:
     In any order of the nodes, no use of an earlier tensor may jump over such a tensor.
     """
     nodes = recording.needed(target)
-    reached = recording.reached(["counts"], nodes, by_value=True)
+    reached = _moving(recording.moved("counts", nodes), nodes, target)
     order = ["counts", *(name for node in nodes for name in node.outputs if name in reached)]
     last_use = dict.fromkeys(order, 0)
     place = {name: number for number, name in enumerate(order)}
@@ -79,6 +83,15 @@ def _passed(recording: Recording, target: Tensor) -> list[Tensor]:
             passed.append(name)
         open_until = max(open_until, last_use[name])
     return passed
+
+
+def _moving(moved: frozenset[Tensor], nodes: tuple[Node, ...], target: Tensor) -> set[Tensor]:
+    """Those of the moved tensors that move the target in turn."""
+    moving = {target}
+    for node in reversed(nodes):
+        if node.kind not in OF_SHAPE and moving.intersection(node.outputs):
+            moving.update(moved.intersection(node.given))
+    return moving
 
 
 def _bend(recording: Recording, passed: list[Tensor], start: Tensor) -> Tensor:
@@ -149,6 +162,8 @@ class Replay:
         recording = self.recording
         found = {self.start}
         for node in recording.nodes:
+            if node.kind in DECISIONS:
+                continue
             of_batch = node.kind in OF_SHAPE and node.inputs[0] in recording.varying
             if found.intersection(node.given) or of_batch:
                 found.update(node.outputs)

@@ -21,6 +21,9 @@ Array = npt.NDArray[Any]
 Shape = tuple[int | None, ...]
 """Length of each axis; None where it follows the batch."""
 
+DECISIONS = frozenset({"ArgMax", "ArgMin", "TopK", "NonZero", "Hardmax"})
+"""Operators that choose: which expert answers, which branch is taken."""
+
 OF_SHAPE = frozenset({"Shape", "Size"})
 """Operators that look at the shape of their input and not at its values."""
 
@@ -93,16 +96,24 @@ class Recording:
         return self.reached(self.batched, self.nodes)
 
     @staticmethod
-    def reached(
-        sources: Iterable[Tensor], nodes: Iterable[Node], *, by_value: bool = False
-    ) -> frozenset[Tensor]:
-        """Tensors that are computed from the sources; `by_value` leaves out uses of a shape."""
+    def reached(sources: Iterable[Tensor], nodes: Iterable[Node]) -> frozenset[Tensor]:
+        """Tensors that are computed from the sources."""
         found = set(sources)
         for node in nodes:
-            blind = by_value and node.kind in OF_SHAPE
-            if not blind and found.intersection(node.given):
+            if found.intersection(node.given):
                 found.update(node.outputs)
         return frozenset(found)
+
+    def moved(self, source: Tensor, nodes: Iterable[Node]) -> frozenset[Tensor]:
+        """Floats that move with the source: not through shapes, conditions and choices."""
+        found = {source}
+        for node in nodes:
+            if node.kind not in OF_SHAPE and found.intersection(node.given):
+                found.update(name for name in node.outputs if name and self._is_float(name))
+        return frozenset(found)
+
+    def _is_float(self, tensor: Tensor) -> bool:
+        return bool(self.values[tensor].dtype.kind == "f")
 
     def needed(self, target: Tensor, *, until: Tensor | None = None) -> tuple[Node, ...]:
         """Nodes that a tensor is computed by, in order; what `until` is computed by is left out."""

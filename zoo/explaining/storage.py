@@ -27,11 +27,13 @@ def shrink(graph: OnnxGraph, storage: Storage) -> None:
     """
     if storage == "float32":
         return
-    products = _products(graph)
+    graph.unfold_casts()
     for name, value in graph.constants().items():
         if value.dtype != np.float32 or value.nbytes < _LEAST_BYTES:
             continue
-        if storage == "int8" and name in products and value.ndim == 2:
+        if not np.isfinite(value).all():
+            continue
+        if storage == "int8" and value.ndim == 2 and min(value.shape) > 1:
             quantized, scale = quantize(value)
             stored = {"int8": quantized, "scale": scale}
             graph.replace_constant(name, stored, "DequantizeLinear", axis=1)
@@ -46,9 +48,3 @@ def quantize(weights: Array) -> tuple[Array, Array]:
     scale = np.abs(weights).max(axis=0) / 127
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
     return np.rint(weights / scale).astype(np.int8), scale
-
-
-def _products(graph: OnnxGraph) -> set[str]:
-    """Weights of matrix products."""
-    return {name for node in graph.model.graph.node if node.op_type in ("MatMul", "Gemm")
-            for name in node.input}  # fmt: skip

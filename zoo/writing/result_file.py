@@ -75,7 +75,7 @@ class ResultFile:
         columns: Arrays,
         obsm: Arrays,
         layers: Arrays,
-        top: Arrays,
+        top: Arrays | None = None,
     ) -> None:
         """Add consecutive cells.
 
