@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zoo.errors import NoBackwardRule
 from zoo.explaining import arrangement, elementwise, linear, reduction
@@ -27,6 +27,8 @@ class Tape:
         As a recording has them, under the names that these nodes use.
     model
         `name@version`, for errors.
+    origin
+        What tensors are called in the model's graph, for errors, where that is another name.
 
     """
 
@@ -36,6 +38,7 @@ class Tape:
     values: Mapping[Tensor, Array]
     varying: frozenset[Tensor]
     model: str
+    origin: Mapping[Tensor, Tensor] = field(default_factory=dict)
 
     def gradient(self, of: Mapping[Tensor, Tensor], at: Tensor) -> Tensor:
         """The gradient at a tensor.
@@ -64,6 +67,9 @@ class Tape:
             raise NoBackwardRule(self.model, "", at, detail)
         return grads[at]
 
+    def _told(self, tensor: Tensor) -> Tensor:
+        return self.origin.get(tensor, tensor)
+
     def _moved(self, source: Tensor) -> frozenset[Tensor]:
         """Tensors through which the gradient comes back."""
         whole = Recording(tuple(self.nodes), self.shapes, self.values, frozenset())
@@ -73,10 +79,12 @@ class Tape:
         self, node: Node, grads: Sequence[Tensor | None], reached: frozenset[Tensor]
     ) -> list[tuple[Tensor, Tensor]]:
         """Gradients of a node's inputs."""
-        rule = RULES.get(node.kind)
+        rule, told = RULES.get(node.kind), self._told(node.outputs[0])
         if rule is None:
-            raise NoBackwardRule(self.model, node.kind, node.outputs[0])
-        step = Step(self.graph, node, grads, self.shapes, self.values, self.varying, self.model)
+            raise NoBackwardRule(self.model, node.kind, told)
+        step = Step(
+            self.graph, node, grads, self.shapes, self.values, self.varying, self.model, told
+        )
         found = []
         for position, name in enumerate(node.inputs):
             if name in reached and (grad := rule(step, position)) is not None:

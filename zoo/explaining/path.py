@@ -155,7 +155,8 @@ class Replay:
             shapes[new], values[new] = shapes[old], values[old]
             if old in varying:
                 varying.add(new)
-        return Tape(self.graph, self.nodes, shapes, values, frozenset(varying), model)
+        origin = {new: old for old, new in self.names.items()}
+        return Tape(self.graph, self.nodes, shapes, values, frozenset(varying), model, origin)
 
     def _affected(self) -> frozenset[Tensor]:
         """What changes with the start, or with the length of the batch alone."""

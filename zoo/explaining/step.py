@@ -35,8 +35,8 @@ class Step:
         Observed shapes and values of tensors.
     varying
         Tensors whose values differ from batch to batch.
-    model
-        `name@version`, for errors.
+    model, told
+        `name@version`, and what the model's graph calls the first output, for errors.
 
     """
 
@@ -47,6 +47,7 @@ class Step:
     values: Mapping[Tensor, Array]
     varying: frozenset[Tensor] = frozenset()
     model: str = "the model"
+    told: str = ""
 
     # -- what is there ---------------------------------------------------------------------------
 
@@ -87,7 +88,7 @@ class Step:
 
     def unruled(self, detail: str) -> NoBackwardRule:
         """The error for a form of an operator that no rule covers."""
-        return NoBackwardRule(self.model, self.node.kind, self.output, detail)
+        return NoBackwardRule(self.model, self.node.kind, self.told or self.output, detail)
 
     def rank(self, tensor: Tensor) -> int:
         """Number of axes."""
