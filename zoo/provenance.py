@@ -73,11 +73,11 @@ def provenance(
     }
 
 
-def command(parts: ModelParts, path: str, flags: Sequence[str]) -> str:
+def command(parts: ModelParts, path: str, flags: Sequence[str], *, verb: str = "run") -> str:
     """The command line that repeats a run: the model's version pinned, or its folder named."""
     is_folder = Path(parts.origin).is_dir()
     reference = parts.origin if is_folder else parts.card.reference
-    return shlex.join(["zoo", "run", reference, path, *flags])
+    return shlex.join(["zoo", verb, reference, path, *flags])
 
 
 def _scope(scope: ScopeShare | None, *, forced: bool) -> dict[str, Any]:

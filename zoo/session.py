@@ -10,11 +10,15 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from zoo.card import CellZooBlock
+from zoo.digest import sha256_of
 from zoo.errors import DeviceUnavailable, InvalidGraph
 from zoo.gate.graph import ensure_harmless
 
 Device = Literal["auto", "cpu", "cuda"]
 Arrays = dict[str, npt.NDArray[Any]]
+
+GRAPH_SHA256 = "cellzoo_graph_sha256"
+"""Entry in the metadata of `explain.onnx`: the sha256 of the `model.onnx` that it explains."""
 
 _GRAPH_INPUTS = {"edge_index", "edge_weight"}
 _KNOWN_INPUTS = {"counts", "gene_present", "total_counts", *_GRAPH_INPUTS}
@@ -76,6 +80,21 @@ class Session:
             If `cuda` was asked for and cannot be used.
 
         """
+        session = cls._started(graph, card, genes, device, threads, on_notice)
+        _hold_against_card(session._session, session.inputs, card)
+        return session
+
+    @classmethod
+    def _started(
+        cls,
+        graph: bytes,
+        card: CellZooBlock,
+        genes: bytes,
+        device: Device,
+        threads: int,
+        on_notice: Callable[[str], None],
+    ) -> Session:
+        """Load a graph on a device."""
         import onnxruntime
 
         ensure_harmless(graph, card, genes)
@@ -89,14 +108,41 @@ class Session:
         running = session.get_providers()[0]
         if device == "cuda" and running != "CUDAExecutionProvider":
             raise DeviceUnavailable("cuda", "its libraries could not be loaded (driver or cuDNN)")
-        inputs = frozenset(node.name for node in session.get_inputs())
-        _hold_against_card(session, inputs, card)
         return cls(
-            inputs=inputs,
+            inputs=frozenset(node.name for node in session.get_inputs()),
             device="cuda" if running == "CUDAExecutionProvider" else "cpu",
             runtime=f"onnxruntime {onnxruntime.__version__}",
             _session=session,
         )
+
+    @classmethod
+    def open_explanation(
+        cls,
+        explain: bytes,
+        *,
+        card: CellZooBlock,
+        genes: bytes,
+        graph: bytes,
+        device: Device = "auto",
+        on_notice: Callable[[str], None] = lambda sentence: None,
+    ) -> Session:
+        """Load a verified `explain.onnx` and hold it against its card and its model.
+
+        Parameters
+        ----------
+        explain
+            Its bytes, already verified.
+        graph
+            Bytes of the `model.onnx` that it must have been made from.
+
+        Raises
+        ------
+        InvalidGraph, DeviceUnavailable
+
+        """
+        session = cls._started(explain, card, genes, device, 1, on_notice)
+        _hold_explanation(session._session, session.inputs, card, graph)
+        return session
 
     @classmethod
     def of_draft(cls, graph: bytes, *, threads: int = 1) -> Session:
@@ -178,6 +224,27 @@ def _hold_against_card(session: Any, inputs: frozenset[str], card: CellZooBlock)
             card.reference,
             f"its outputs are {sorted(outputs)}, the card says {sorted(card.output_names)}",
         )
+    _hold_counts(session, card)
+
+
+def _hold_explanation(
+    session: Any, inputs: frozenset[str], card: CellZooBlock, graph: bytes
+) -> None:
+    """Refuse an explanation of another graph, or one that breaks the contract."""
+    made_for = session.get_modelmeta().custom_metadata_map.get(GRAPH_SHA256)
+    if made_for != sha256_of(graph):
+        told = f"explain.onnx was made for another model.onnx ({GRAPH_SHA256} = {made_for!r})"
+        raise InvalidGraph(card.reference, told)
+    outputs = [(node.name, node.shape[1:]) for node in session.get_outputs()]
+    known = {*_KNOWN_INPUTS, "label"} - _GRAPH_INPUTS
+    if not {"counts", "label"} <= inputs or inputs - known:
+        raise InvalidGraph(card.reference, f"the inputs of explain.onnx are {sorted(inputs)}")
+    if outputs != [("attribution", [card.inputs.genes])]:
+        raise InvalidGraph(card.reference, f"the outputs of explain.onnx are {outputs}")
+    _hold_counts(session, card)
+
+
+def _hold_counts(session: Any, card: CellZooBlock) -> None:
     (counts,) = [node for node in session.get_inputs() if node.name == "counts"]
     if counts.type != "tensor(float)" or counts.shape[1:] != [card.inputs.genes]:
         raise InvalidGraph(card.reference, f"its input 'counts' is {counts.type} {counts.shape}")

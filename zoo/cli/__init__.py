@@ -26,6 +26,7 @@ from zoo.version import __version__
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Use": {
         "run": ("zoo.cli.run:run", "Run a model on a file."),
+        "explain": ("zoo.cli.explain:explain", "Say which genes the labels of a file rest on."),
         "check": ("zoo.cli.check:check", "Say what a file holds and what would stop a run."),
         "prepare": ("zoo.cli.prepare:prepare", "Mend a file so that models can take it."),
         "domains": ("zoo.cli.domains:domains", "Find the domains of a tissue in a result."),

@@ -14,6 +14,7 @@ from zoo.cli.options import (
     offline_option,
     slide_key_option,
     source_option,
+    stem_of,
     value_kind_option,
 )
 
@@ -86,7 +87,7 @@ def run(
     settings = Settings.read(offline=offline)
     parts = ModelParts.of(pull(name, settings=settings, on_notice=printing.print_note))
     if not results and into is None:
-        results = (Path(f"{_stem(file)}.{parts.card.name}.h5ad"),)
+        results = (Path(f"{stem_of(file)}.{parts.card.name}.h5ad"),)
     wanted = tuple(part for entry in outputs for part in entry.split(",") if part)
     if wanted and into is None and not any(path.suffix == ".h5ad" for path in results):
         raise ConflictingOptions("--outputs writes arrays, which only an .h5ad holds")
@@ -102,14 +103,6 @@ def run(
         _print_json(report)
     else:
         _print_report(report)
-
-
-def _stem(file: str) -> str:
-    """The input's name without what says its format."""
-    name = Path(file).resolve().name
-    for suffix in (".h5ad", ".zarr", ".h5", ".hdf5"):
-        name = name.removesuffix(suffix)
-    return name or "result"
 
 
 def _print_json(report: RunReport) -> None:
