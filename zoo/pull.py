@@ -30,8 +30,8 @@ from zoo.errors import (
 )
 from zoo.hubs import Hub, hub_for
 from zoo.hubs.arrival import Arriving, published_manifest, verified
-from zoo.hubs.embedded import embedded_registry
 from zoo.hubs.folder import FolderHub
+from zoo.loaded import known_registry
 from zoo.manifest import FILE_NAME, MAXIMUM_BYTES, FileRole, Manifest, ModelFile
 from zoo.registry import Entry, Registry
 from zoo.settings import Settings
@@ -125,7 +125,8 @@ def pull(
     settings
         The cache, the shelves and whether the network may be used.
     registry
-        Where names are looked up; by default the registry that comes with the package.
+        Where names are looked up; by default the registry that comes with the package, and what
+        bundles brought.
     on_progress, on_notice
         Told how far a fetch is, and what the user should know.
 
@@ -137,8 +138,19 @@ def pull(
     found = locate(reference, settings, registry)
     if isinstance(found, Path):
         return in_place(found)
+    return fetch(found, settings=settings, on_progress=on_progress, on_notice=on_notice)
+
+
+def fetch(
+    entry: Entry,
+    *,
+    settings: Settings,
+    on_progress: Progress | None = None,
+    on_notice: Notice | None = None,
+) -> PulledModel:
+    """As `pull`, for an entry of a registry."""
     cache = Cache(settings.cache)
-    step = plan(found, cache, offline=settings.offline)
+    step = plan(entry, cache, offline=settings.offline)
     return execute(
         step, cache, offline=settings.offline, on_progress=on_progress, on_notice=on_notice
     )
@@ -171,7 +183,7 @@ def locate(reference: str, settings: Settings, registry: Registry | None = None)
         return Path(reference).expanduser()
     if (shelved := find(reference, settings.models)) is not None:
         return shelved
-    known = embedded_registry() if registry is None else registry
+    known = known_registry(settings) if registry is None else registry
     try:
         return catalog(known, settings.models).resolve(reference)
     except UnknownModel as error:

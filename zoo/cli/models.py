@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 @json_option
 def list_models(task: str | None, organism: str | None, tissue: str | None, as_json: bool) -> None:
     """List the models that can be pulled by name, the newest version of each."""
-    from zoo.hubs.embedded import embedded_registry
+    from zoo.loaded import known_registry
     from zoo.organism import canonical_organism
     from zoo.settings import Settings
     from zoo.shelf import newest
 
-    entries = newest(embedded_registry(), Settings.read().models)
+    settings = Settings.read()
+    entries = newest(known_registry(settings), settings.models)
     if task:
         entries = [entry for entry in entries if entry.task == task]
     if organism:
@@ -51,11 +52,12 @@ def list_models(task: str | None, organism: str | None, tissue: str | None, as_j
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Find models by WORDS: in names, tasks, tissues, organisms, summaries and labels."""
     from zoo import searching
-    from zoo.hubs.embedded import embedded_registry
+    from zoo.loaded import known_registry
     from zoo.settings import Settings
     from zoo.shelf import newest
 
-    settings, registry = Settings.read(), embedded_registry()
+    settings = Settings.read()
+    registry = known_registry(settings)
     models = [
         searching.Searchable.of(entry, searching.labels_of(entry, settings, registry))
         for entry in newest(registry, settings.models)

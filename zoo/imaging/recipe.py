@@ -6,9 +6,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo.container.engine import Engine
 from zoo.imaging.build_context import PipNeeds, write_context
-from zoo.imaging.engine import Engine
 from zoo.version import __version__
+
+BUILT = ("runner", "runner-gpu", "trainer")
+"""What an engine builds, each from `containers/<name>.Dockerfile`."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Recipe:
     Attributes
     ----------
     name
-        `runner`, `runner-gpu` or `trainer`.
+        One of `BUILT`.
     tag
         What it will be called.
     base_image
@@ -26,7 +29,7 @@ class Recipe:
     runtime_image
         What it runs on; by default the base image.
     network
-        The network of the build stage. `host`: an index or proxy on this machine is reached.
+        The network of the build. `host`: an index or proxy on this machine is reached.
 
     """
 
@@ -41,16 +44,14 @@ class Recipe:
 
         Raises
         ------
-        NoImageSources, EngineFailed
+        NoImageSources, BuildFailed
 
         """
         chosen = {"BASE_IMAGE": self.base_image, "RUNTIME_IMAGE": self.runtime_image}
         args = {"VERSION": __version__, **{key: value for key, value in chosen.items() if value}}
-        with tempfile.TemporaryDirectory(prefix="cellzoo-") as made:
-            context = Path(made)
-            write_context(context, needs)
-            dockerfile = f"containers/{self.name}.Dockerfile"
-            engine.build(
-                context, dockerfile, tag=self.tag, args=args | needs.build_args(),
-                network=self.network,
-            )  # fmt: skip
+        options = ["--network", self.network]
+        for name, value in (args | needs.build_args()).items():
+            options += ["--build-arg", f"{name}={value}"]
+        with tempfile.TemporaryDirectory(prefix="cellzoo-") as folder:
+            write_context(Path(folder), needs)
+            engine.build(Path(folder), f"containers/{self.name}.Dockerfile", self.tag, options)
