@@ -51,6 +51,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Manage": {
         "pull": ("zoo.cli.models:pull", "Fetch a model into the cache."),
         "cache": ("zoo.cli.cache:cache", "List, verify and clean the cache."),
+        "image": ("zoo.cli.image:image", "Make container images."),
         "bundle": ("zoo.cli.bundle:bundle", "Put a model into one file, or take one."),
         "doctor": ("zoo.cli.doctor:doctor", "Look at this machine and say what to mend."),
     },

@@ -110,8 +110,8 @@ from zoo.errors.image import (
     MountUnwritable,
     NoImageSources,
     NotCarried,
-    NotInMount,
     NothingMounted,
+    NotInMount,
     PushRefused,
 )
 from zoo.errors.model import (

@@ -10,7 +10,7 @@ from zoo.errors.base import DataError, HubError, IntegrityError, OutputError, Us
 
 
 class NoImageSources(UsageError):
-    """This installation does not carry what images are built from."""
+    """The installation does not carry what images are built from."""
 
     example = {"folder": "/usr/lib/python3/dist-packages", "missing": ["containers"]}
 
@@ -170,5 +170,5 @@ class MountUnwritable(OutputError):
         super().__init__(
             f"The container may not write results into {folder!r}: {reason}. Nothing was changed.",
             'Run it as yourself, docker run --rm --user "$(id -u):$(id -g)" -v '
-            f'"$PWD:/data" {image} FILE, and mount a folder that is yours, without \':ro\'.',
+            f"\"$PWD:/data\" {image} FILE, and mount a folder that is yours, without ':ro'.",
         )

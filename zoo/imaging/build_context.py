@@ -23,6 +23,8 @@ _FILES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE")
 _PACKAGE = Path(__file__).parents[1]
 # Where `containers/with/` lies in the build stage.
 _WITH = "/source/with"
+# pip's own word for a CA bundle first, then those of other programs.
+_CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 _PASSED = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT")
 
 
@@ -66,7 +68,7 @@ class PipNeeds:
         for path in (constraints, wheels):
             if path is not None and not path.exists():
                 raise FileMissing(str(path))
-        named = environ.get("PIP_CERT", "")
+        named = next((environ[name] for name in _CERTIFICATES if environ.get(name)), "")
         return cls(
             certificates=Path(named) if named and Path(named).is_file() else None,
             constraints=constraints,

@@ -10,9 +10,6 @@ from zoo.container.engine import Engine
 from zoo.imaging.build_context import PipNeeds, write_context
 from zoo.version import __version__
 
-BUILT = ("runner", "runner-gpu", "trainer")
-"""What an engine builds, each from `containers/<name>.Dockerfile`."""
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -21,7 +18,7 @@ class Recipe:
     Attributes
     ----------
     name
-        One of `BUILT`.
+        `runner`, `runner-gpu` or `trainer`: `containers/<name>.Dockerfile`.
     tag
         What it will be called.
     base_image
