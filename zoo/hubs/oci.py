@@ -147,7 +147,7 @@ class OciRepository:
         HubUnreachable, HubDenied, DigestMismatch
 
         """
-        file = tempfile.TemporaryFile()
+        file = tempfile.TemporaryFile()  # noqa: SIM115: it is the caller's to close
         try:
             self._receive(digest, size, file)
         except BaseException:

@@ -86,7 +86,7 @@ def build(recipe: Recipe, needs: PipNeeds, order: Order) -> Made:
 
     Raises
     ------
-    EngineMissing, EngineUnreachable, NoImageSources, BuildFailed, MalformedOciReference, PushRefused
+    HubError, NoImageSources, MalformedOciReference
 
     """
     destination = OciReference.parse(order.push) if order.push else None
