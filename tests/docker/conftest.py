@@ -7,45 +7,18 @@ taken from ZOO_BASE_IMAGE and ZOO_RUNTIME_IMAGE, else from `containers/base.sh` 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from registry_server import ServedRegistry, served_registry
+from spoken import BUILD_TIME, docker, has_image, zoo
 
 ROOT = Path(__file__).parents[2]
 BASES = ("cellzoo/base:build", "cellzoo/base:run")
-BUILD_TIME = 1500
-
-
-def docker(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the engine's program."""
-    ran = subprocess.run(
-        ["docker", *map(str, words)], capture_output=True, text=True, timeout=BUILD_TIME
-    )
-    assert not check or ran.returncode == 0, f"docker {' '.join(map(str, words))}\n{ran.stderr}"
-    return ran
-
-
-def zoo(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run `zoo` as a user does, in a process of its own."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "zoo", *map(str, words)], capture_output=True, text=True,
-        timeout=BUILD_TIME,
-    )  # fmt: skip
-    assert not check or ran.returncode == 0, f"zoo {' '.join(map(str, words))}\n{ran.stderr[-4000:]}"
-    return ran
-
-
-def has_image(name: str) -> bool:
-    return docker("image", "inspect", name, check=False).returncode == 0
 
 
 @pytest.fixture(scope="session")
@@ -106,14 +79,19 @@ def runner_image(
     remove_later(name)
     base, runtime = base_images
     zoo("image", "build", "runner", "--base-image", base, "--runtime-image", runtime,
-        "--constraints", pins)  # fmt: skip
+        "--constraints", pins, cache=pins.parent)  # fmt: skip
     return name
 
 
 @pytest.fixture(scope="session")
-def model_image(runner_image: str, remove_later: Callable[[str], None]) -> Callable[[str], str]:
+def model_image(
+    runner_image: str,
+    remove_later: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], str]:
     """Make the image of a model: `model_image("pbmc-celltype")` gives its name."""
     made: dict[str, str] = {}
+    cache = tmp_path_factory.mktemp("cache")
 
     def make(name: str) -> str:
         if name not in made:
@@ -122,57 +100,14 @@ def model_image(runner_image: str, remove_later: Callable[[str], None]) -> Calla
             entry = embedded_registry().resolve(name)
             made[name] = f"cellzoo/{name}:{entry.version}"
             remove_later(made[name])
-            zoo("image", "build", name)
+            zoo("image", "build", name, cache=cache)
         return made[name]
 
     return make
 
 
-@dataclass(frozen=True)
-class Registry:
-    """A running `docker-registry`."""
-
-    host: str
-    folder: Path
-    log: Path
-
-    def stored(self) -> int:
-        """Bytes of all blobs that it holds."""
-        return sum(path.stat().st_size for path in self.folder.rglob("data") if path.is_file())
-
-    def requests(self, pattern: str) -> list[str]:
-        """The requests in its log that fit a pattern."""
-        return [line for line in self.log.read_text().splitlines() if re.search(pattern, line)]
-
-
 @pytest.fixture(scope="session")
-def oci_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def oci_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRegistry]:
     """Debian's `docker-registry` on a free port of this machine."""
-    yield from serve_registry(tmp_path_factory.mktemp("registry"))
-
-
-def serve_registry(folder: Path, extra: str = "") -> Iterator[Registry]:
-    """Start a registry that stores below a folder, and end it."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        pytest.skip("docker-registry is not installed (Debian: apt install docker-registry)")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config, log = folder / "config.yml", folder / "log"
-    config.write_text(
-        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder / 'blobs'}\n"
-        f"http:\n  addr: 127.0.0.1:{port}\n{extra}"
-    )
-    with log.open("wb") as out:
-        process = subprocess.Popen([program, "serve", config], stdout=out, stderr=out)
-        try:
-            for _ in range(100):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.1)
-            yield Registry(f"127.0.0.1:{port}", folder / "blobs", log)
-        finally:
-            process.terminate()
-            process.wait(10)
+    with served_registry(tmp_path_factory.mktemp("registry")) as served:
+        yield served
