@@ -147,7 +147,7 @@ class OciRepository:
         HubUnreachable, HubDenied, DigestMismatch
 
         """
-        file = tempfile.TemporaryFile()  # noqa: SIM115: it is the caller's to close
+        file = tempfile.TemporaryFile()  # noqa: SIM115 the caller closes it
         try:
             self._receive(digest, size, file)
         except BaseException:
