@@ -136,14 +136,12 @@ def _built(
     constraints: Path | None,
     wheels: Path | None,
 ) -> Made:
-    from zoo.container.images import PREFIX
     from zoo.imaging import production
     from zoo.imaging.build_context import PipNeeds
     from zoo.imaging.recipe import Recipe
 
     needs = PipNeeds.read(constraints=constraints, wheels=wheels)
-    tag = order.tag or f"{PREFIX}{name}:{__version__}"
-    recipe = Recipe(name, tag, order.base_image, runtime_image, network)
+    recipe = Recipe(name, order.tags(name, __version__), order.base_image, runtime_image, network)
     return production.build(recipe, needs, order)
 
 
