@@ -4,13 +4,15 @@
 #   docker build -f containers/trainer.Dockerfile -t cellzoo/trainer .
 #   zoo image build trainer
 #
-# TORCH may name another build, e.g. one with CUDA; TORCH_INDEX_URL is where it is looked for first.
+# TORCH may name another build. PyPI's own has CUDA inside (several GB): let TORCH_INDEX_URL name an
+# index of CPU builds, or `zoo image build trainer --wheels FOLDER` give a wheel of one.
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 ARG RUNTIME_IMAGE=${BASE_IMAGE}
 
 FROM ${BASE_IMAGE} AS build
+LABEL org.cellzoo.stage=build
 ARG TORCH=torch==2.13.0
-ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX_URL
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
@@ -27,7 +29,7 @@ COPY containers/with ./with
 RUN python3 strip.py requirements pyproject.toml > requirements.txt \
  && touch with/constraints.txt \
  && /build/bin/pip --python /opt/cellzoo/bin/python3 install --quiet \
-      ${TORCH_INDEX_URL:+--extra-index-url ${TORCH_INDEX_URL}} "${TORCH}" \
+      ${TORCH_INDEX_URL:+--index-url ${TORCH_INDEX_URL}} "${TORCH}" \
  && /build/bin/pip --python /opt/cellzoo/bin/python3 install --quiet \
       -r requirements.txt -c with/constraints.txt
 COPY hatch_build.py LICENSE README.md registry.json ./
