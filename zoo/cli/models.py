@@ -54,7 +54,7 @@ def list_models(
         entries = [e for e in entries if any(tissue.lower() in t.lower() for t in e.tissues)]
     _print_entries(entries, as_json=as_json, none="No model fits. 'zoo list --all' shows all.")
     if hidden and not as_json:
-        output.print_note(f"{hidden} more are in the registry and not here: zoo list --all")
+        output.print_note(f"The registry knows {hidden} more that are not here: zoo list --all")
 
 
 @click.command()
