@@ -11,8 +11,8 @@ LAYERS = {
     4: "cli reporting __main__",
     3: "searching runner model annotation preparing parity inference count_stream examination "
     "provenance training_data data portions domains run_options evaluation recipes calibrating "
-    "container",
-    2: "checkout pull parts cache shelf loaded bundles hubs session reading writing",
+    "container doctor",
+    2: "checkout pull parts cache shelf loaded bundles hubs session gpu reading writing",
     1: "card card_file model_index manifest registry vocabulary labels table alignment block "
     "value_kind near_integers organism validation confidence predictions ordered categories "
     "splitting trainability cell_rows gene_axis shuffle_buffer spatial_graph slides file_order "
