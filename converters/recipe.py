@@ -23,7 +23,17 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.training_cells import TrainingCells
-from zoo.card import Calibration, GraphRecipe, Modality, Output, Paper, Task, Thresholds, ValueKind
+from zoo.card import (
+    Calibration,
+    GraphRecipe,
+    Modality,
+    Output,
+    Paper,
+    ProbKind,
+    Task,
+    Thresholds,
+    ValueKind,
+)
 from zoo.errors import UnknownSetting
 from zoo.recipes import DescribedSetting, TrainReport, TrainRequest, TrainWatch
 
@@ -131,6 +141,8 @@ class Fitted:
         Names of the classes in the order of `prob`; empty for a model without.
     thresholds, gene_coverage
         Limits from which verdicts and refusals follow.
+    prob_kind
+        Whether `prob` sums to 1 over the classes, for a model with that output.
     calibration
         How p-values were calibrated; needed where `conformal_p` is an output.
     facts
@@ -146,6 +158,7 @@ class Fitted:
     labels: tuple[str, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
     gene_coverage: float = 0.0
+    prob_kind: ProbKind = "softmax"
     calibration: Calibration | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 

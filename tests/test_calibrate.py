@@ -367,7 +367,7 @@ def spatial_classifier(folder: Path) -> Path:
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     (folder / "labels.tsv").write_text(labels_table(2), encoding="utf-8")
     block = spatial_block("tiny-spatial").model_dump(mode="json")
-    block["task"] = "tumor_detection"
+    block |= {"task": "tumor_detection", "prob_kind": "softmax"}
     block["outputs"] = [
         {"name": name, "description": name, "unit": "any"} for name in ("label", "prob")
     ]

@@ -299,9 +299,7 @@ def test_outputs_that_were_not_there_are_added() -> None:
 
 def test_independent_probabilities_compete_after_calibration() -> None:
     block = block_of(ALL)
-    assert block.calibration is not None
-    independent = block.calibration.model_copy(update={"prob_kind": "independent"})
-    block = block.model_copy(update={"calibration": independent})
+    block = block.model_copy(update={"prob_kind": "independent"})
     prob = np.random.default_rng(0).random((50, CLASSES)).astype(np.float32)
     prob[0], prob[1] = 1, 0
     fitted = some_calibrator(scope=False)

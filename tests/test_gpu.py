@@ -79,7 +79,6 @@ def test_libraries_that_cannot_be_loaded(
     tiny_source: Path,
     monkeypatch: pytest.MonkeyPatch,
     told: list[str],
-    run_zoo: Callable[..., object],
 ) -> None:
     """A runtime that has the provider, and takes the CPU when it cannot load it."""
     import onnxruntime

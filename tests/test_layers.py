@@ -11,8 +11,8 @@ LAYERS = {
     4: "cli reporting __main__",
     3: "searching runner model annotation preparing parity inference count_stream examination "
     "provenance training_data data portions domains run_options evaluation recipes calibrating "
-    "container doctor",
-    2: "checkout pull parts cache shelf loaded bundles hubs session gpu reading writing",
+    "container imaging doctor",
+    2: "checkout onnx_graph pull parts cache shelf loaded bundles hubs session gpu reading writing",
     1: "card card_file model_index manifest registry vocabulary labels table alignment block "
     "value_kind near_integers organism validation confidence predictions ordered categories "
     "splitting trainability cell_rows gene_axis shuffle_buffer spatial_graph slides file_order "
@@ -23,7 +23,7 @@ LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.spl
 
 # Third-party packages that only one place may import; the tests' own fakes rely on it.
 ONLY_IN = {"onnxruntime": {"session"}, "yaml": {"card_file"}, "zarr": {"reading"},
-           "onnx": {"calibrating", "evaluation"}}  # fmt: skip
+           "onnx": {"onnx_graph"}}  # fmt: skip
 NEVER = {"torch", "converters", "pickle", "scipy", "requests"}
 
 

@@ -211,6 +211,7 @@ def tiny_block(*, name: str = "tiny", version: str = "1.0.0", genes: int = 6) ->
                 {"name": output, "description": f"{output} of each cell", "unit": unit}
                 for output, _, _, unit in _OUTPUTS
             ],
+            "prob_kind": "softmax",
             "scope": {
                 "intended": ["tests"],
                 "out_of_scope": ["anything else"],

@@ -107,6 +107,7 @@ def spatial_block(name: str) -> CellZooBlock:
     block: dict[str, Any] = tiny_block(name=name).model_dump(exclude_none=True)
     tolerance = {"atol": 1e-4, "rtol": 1e-4, "measured": 0.0}
     block["task"] = "spatial_domains"
+    del block["prob_kind"]
     block["inputs"] |= {"modality": "spatial", "graph_recipe": RECIPE}
     block["outputs"] = [
         {"name": output, "description": f"{output} of each spot", "unit": unit}

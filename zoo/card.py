@@ -41,6 +41,7 @@ OutputName = Literal[
     "cluster_distance", "recon_error", "ref_distance", "imputed", "predicted", "mean",
     "dispersion", "dropout_prob", "attribution", "mask", "pathway_attention",
 ]  # fmt: skip
+ProbKind = Literal["softmax", "independent"]
 Role = Literal["validation", "test", "external", "shift", "ablation", "robustness"]
 
 
@@ -173,6 +174,15 @@ class Claim(CardModel):
     rows: list[Line] = Field(min_length=1)
 
 
+class Headline(CardModel):
+    """The number that a catalogue shows, with the best baseline of the same cells."""
+
+    row: Line
+    """Id of the row."""
+    baseline: Line | None
+    """Id of the best baseline's row; null where there is nothing to compare with."""
+
+
 class Scope(CardModel):
     """Where the model should and should not be used."""
 
@@ -190,7 +200,6 @@ class Calibration(CardModel):
     cells: Annotated[int, Field(gt=0)]
     alpha: Share
     """Error level of the conformal sets."""
-    prob_kind: Literal["softmax", "independent"] = "softmax"
     pooled_classes: list[Line] = []
     """Classes with too few calibration cells for scores of their own."""
 
@@ -223,22 +232,39 @@ class DataSource(CardModel):
     """Labels of the data set → labels of the model, for evaluation."""
 
 
-class Training(CardModel):
-    """How the weights came to be."""
+class Imported(CardModel):
+    """Where weights that others trained were taken from."""
 
-    cells: Annotated[int, Field(gt=0)]
+    format: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+    """The importer: `zoo convert FORMAT`."""
+    source: Line
+    """What was converted: package and version, or address, and file."""
+    sha256: Sha256
+    """Of that file."""
+    license: Line
+    attribution: Line
+    known_training: Line
+    """What its makers tell of the training."""
+    reference: Line
+    """Whose answers the stored expected outputs are, and how they were made."""
+
+
+class Training(CardModel):
+    """How the weights came to be; null where the makers of imported weights do not tell."""
+
+    cells: Annotated[int, Field(gt=0)] | None
     donors: Annotated[int, Field(gt=0)] | None
     split: Line
     code: Line
-    """Python module that trains it."""
+    """Python module that trains it, or that imported it."""
     code_sha256: Sha256
     recipe: Line | None = None
     """Name of the recipe, for `zoo train RECIPE --like NAME`."""
     data_plan: dict[str, Any] = {}
     """How the recipe read its training file: columns, label mapping, split."""
-    seed: int
+    seed: int | None
     hyper_parameters: dict[str, Any]
-    wall_seconds: Annotated[float, Field(ge=0)]
+    wall_seconds: Annotated[float, Field(ge=0)] | None
 
 
 class Compute(CardModel):
@@ -270,11 +296,15 @@ class CellZooBlock(CardModel):
     paper: Paper | None = None
     inputs: Inputs
     outputs: list[Output] = Field(min_length=1)
+    prob_kind: ProbKind | None = None
+    """Whether the probabilities of a cell sum to 1 or each class has one of its own."""
+    headline: Headline | None = None
     scope: Scope
     thresholds: Thresholds = Thresholds()
     calibration: Calibration | None = None
     tolerances: dict[OutputName, Tolerance]
     data: list[DataSource] = Field(min_length=1)
+    imported: Imported | None = None
     training: Training
     evaluation: list[Row]
     robustness: list[Row] = []
@@ -301,6 +331,16 @@ class CellZooBlock(CardModel):
         for claim in (*self.scope.works_well, *self.scope.works_poorly):
             if missing := set(claim.rows) - set(ids):
                 raise ValueError(f"a scope claim names rows that do not exist: {sorted(missing)}")
+        if self.headline:
+            named = {self.headline.row, self.headline.baseline or self.headline.row}
+            if missing := named - set(ids):
+                raise ValueError(f"the headline names rows that do not exist: {sorted(missing)}")
+        if ("prob" in self.output_names) != (self.prob_kind is not None):
+            raise ValueError("prob_kind is for models with the output prob, and for all of them")
+        training = self.training
+        untold = None in (training.cells, training.seed, training.wall_seconds)
+        if untold and self.imported is None:
+            raise ValueError("only the training of imported weights may have untold fields")
         if missing := set(self.output_names) - set(self.tolerances):
             raise ValueError(f"outputs without a tolerance: {sorted(missing)}")
         if "conformal_p" in self.output_names and self.calibration is None:

@@ -93,6 +93,7 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
         paper=plan.paper or recipe.paper,
         inputs=_inputs(findings),
         outputs=list(fitted.outputs),
+        prob_kind=fitted.prob_kind if fitted.labels else None,
         scope=Scope(
             intended=plan.scope.intended or list(recipe.intended) or [_DEFAULT_INTENDED],
             out_of_scope=plan.scope.out_of_scope

@@ -49,12 +49,12 @@ def fit(cells: TrainingCells, settings: LogisticSettings, run: FitRun) -> Fitted
         labels=cells.labels,
         thresholds=limits.thresholds,
         gene_coverage=limits.gene_coverage,
+        prob_kind="independent",
         calibration=Calibration(
             method=METHOD,
             data="cells held out from training",
             cells=len(held_out),
             alpha=settings.alpha,
-            prob_kind="independent",
             pooled_classes=[cells.labels[k] for k in few],
         ),
         facts=limits.facts(),

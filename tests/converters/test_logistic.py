@@ -70,7 +70,7 @@ def test_graph_gives_sklearns_probabilities(model):
     temperature = float(plain.confidence.temperature[-1])
     np.testing.assert_allclose(said["prob"], 1 / (1 + np.exp(-decisions / temperature)), atol=2e-4)
     assert (said["label"] == decisions.argmax(axis=1)).all()
-    assert found.calibration.prob_kind == "independent"
+    assert found.prob_kind == "independent"
 
 
 def test_learns_labels(model):

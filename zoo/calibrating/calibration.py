@@ -10,12 +10,12 @@ from pathlib import Path
 from zoo.calibrating import folder
 from zoo.calibrating.calibrator import Calibrator, fit
 from zoo.calibrating.card import Identity, former_method
-from zoo.calibrating.graph import require_onnx
 from zoo.calibrating.labelled import Columns, LabelledCells, read_labelled
 from zoo.calibrating.measuring import measured_rows
 from zoo.card import CellZooBlock, Row
 from zoo.card_file import require_yaml
 from zoo.errors import AlphaTooSmall, CellsSeenBefore, InvalidOption, NotAClassifier, OutputIsInput
+from zoo.onnx_graph import require_onnx
 from zoo.parts import ModelParts
 from zoo.pull import PulledModel
 from zoo.writing.model_folder import ensure_folder_writable, model_folder
@@ -96,7 +96,7 @@ def calibrate(
     DataError, OutOfScope, IntegrityError, OutputError
 
     """
-    require_onnx()
+    require_onnx("calibrate", "calibrate a model")
     require_yaml("calibrate", "calibrate a model")
     parts = ModelParts.of(pulled)
     before = parts.card

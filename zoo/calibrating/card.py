@@ -77,6 +77,8 @@ def calibrated_block(
     changes = {
         "summary": f"{summary}{_CALIBRATED_ON}{n:,} labelled cells of {cells.name}",
         "scope": _scope(before, identity, cells, calibrator, rows),
+        "prob_kind": "softmax",
+        "headline": None,
         "calibration": _calibration(cells, calibrator),
         "data": [*before.data, _source(cells)],
         "evaluation": [*rows, *_of_version(before.evaluation, before)],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from zoo.card import ProbKind
 from zoo.labels import LabelTable
 
 Float64 = npt.NDArray[np.float64]
@@ -71,9 +72,7 @@ def unlikeness_of(outputs: Mapping[str, npt.NDArray[Any]]) -> Float64 | None:
     return None
 
 
-def logits_of(
-    prob: npt.NDArray[np.floating], prob_kind: Literal["softmax", "independent"]
-) -> Float64:
+def logits_of(prob: npt.NDArray[np.floating], prob_kind: ProbKind) -> Float64:
     """Logits [cells, classes] behind probabilities, up to a constant of each cell.
 
     Of independent probabilities the log odds: classes then compete, as labels of one column do.

@@ -125,7 +125,7 @@ def _answered(
 
 def _said(former: Arrays, card: CellZooBlock, calibrator: Calibrator) -> Arrays:
     """What the fit makes of the former outputs, in numpy."""
-    kind = card.calibration.prob_kind if card.calibration else "softmax"
+    kind = card.prob_kind or "softmax"
     said: Arrays = dict(vars(calibrator.answers(logits_of(former["prob"], kind))))
     unlikeness = unlikeness_of(former)
     if calibrator.scope is not None and unlikeness is not None:

@@ -2,42 +2,20 @@
 
 Former outputs that are computed anew are renamed inside the graph, nodes that nothing needs any
 more are dropped (the former tables among them), and the calibration is appended in the standard
-operator domain: no loop, no branch, the same opset. The one place where onnx is imported.
+operator domain: no loop, no branch, the same opset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from zoo.calibrating.calibrator import Calibrator, ScopeTable
 from zoo.calibrating.evidence import FLOOR
 from zoo.calibrating.scores import SMALLEST, Table
-from zoo.card import CellZooBlock
-from zoo.errors import InvalidGraph, MissingExtra
-
-CONTROL_FLOW = frozenset({"Loop", "Scan", "If"})
-
-Tensor = str
-"""Name of a tensor of the graph."""
-
-
-def require_onnx() -> Any:
-    """The package onnx.
-
-    Raises
-    ------
-    MissingExtra
-
-    """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtra("calibrate", "calibrate a model") from error
-    return onnx
+from zoo.card import CellZooBlock, ProbKind
+from zoo.onnx_graph import OnnxGraph, Tensor, ensure_plain, require_onnx
 
 
 def calibrated_graph(
@@ -59,25 +37,20 @@ def calibrated_graph(
     MissingExtra
 
     """
-    onnx = require_onnx()
+    onnx = require_onnx("calibrate", "calibrate a model")
     model = onnx.load_from_string(graph)
-    _ensure_plain(model, before.reference)
+    ensure_plain(model, before.reference)
     names = after.output_names
-    builder = _Builder(onnx, model.graph)
+    changed = OnnxGraph(onnx, model, prefix="calibration")
+    builder = _Builder(changed)
     anew = _outputs_anew(calibrator, before)
-    former = {name: builder.set_aside(name) for name in anew}
-    kind = before.calibration.prob_kind if before.calibration else "softmax"
+    former = {name: changed.set_aside(name) for name in anew}
+    kind = before.prob_kind or "softmax"
     builder.append_classes(former["prob"], calibrator, kind)
     if calibrator.scope is not None:
         builder.append_scope(former, calibrator.scope)
-    builder.keep_only(names)
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    properties |= {"cellzoo_name": after.name, "cellzoo_version": after.version}
-    model.ClearField("metadata_props")
-    onnx.helper.set_model_props(model, properties)
-    onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    changed.keep_only(names)
+    return changed.finish({"cellzoo_name": after.name, "cellzoo_version": after.version})
 
 
 def _outputs_anew(calibrator: Calibrator, before: CellZooBlock) -> list[str]:
@@ -89,39 +62,14 @@ def _outputs_anew(calibrator: Calibrator, before: CellZooBlock) -> list[str]:
     ]
 
 
-def _ensure_plain(model: Any, reference: str) -> None:
-    kinds = {node.op_type for node in model.graph.node} & CONTROL_FLOW
-    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
-    if kinds or domains or model.functions:
-        raise InvalidGraph(reference, f"it uses {sorted(kinds | domains) or 'functions'}")
-
-
 class _Builder:
-    """Appends nodes to a graph; a tensor is known by its name."""
+    """Appends a calibration to a graph."""
 
-    def __init__(self, onnx: Any, graph: Any) -> None:
-        self._onnx, self._graph = onnx, graph
-        self._names = {
-            name for node in graph.node for name in (*node.input, *node.output, node.name)
-        } | {value.name for value in (*graph.input, *graph.initializer)}
-        self._outputs = {value.name: value for value in graph.output}
-        (counts,) = [value for value in graph.input if value.name == "counts"]
-        self._cells = counts.type.tensor_type.shape.dim[0].dim_param or "cells"
+    def __init__(self, graph: OnnxGraph) -> None:
+        self._graph = graph
+        self._node, self._constant, self._axis = graph.node, graph.constant, graph.axis
 
-    def set_aside(self, output: str) -> Tensor:
-        """Rename a tensor (if there is one), so that another may take its name."""
-        renamed = self._fresh(f"former_{output}")
-        for node in self._graph.node:
-            node.input[:] = [renamed if name == output else name for name in node.input]
-            node.output[:] = [renamed if name == output else name for name in node.output]
-        for value in (*self._graph.initializer, *self._graph.value_info):
-            if value.name == output:
-                value.name = renamed
-        return renamed
-
-    def append_classes(
-        self, prob: Tensor, calibrator: Calibrator, kind: Literal["softmax", "independent"]
-    ) -> None:
+    def append_classes(self, prob: Tensor, calibrator: Calibrator, kind: ProbKind) -> None:
         """`label`, `prob`, `conformal_p` and `in_set` from the former probabilities."""
         scaling, tables = calibrator.scaling, calibrator.tables
         classes = len(scaling.bias)
@@ -138,14 +86,14 @@ class _Builder:
         self._node("Max", within, among_all, name="conformal_p")
         alpha = self._constant(np.float32(calibrator.alpha))
         self._node("Greater", "conformal_p", alpha, name="in_set")
-        proto = self._onnx.TensorProto
-        for name, type_, shape in (
-            ("label", proto.INT64, [self._cells]),
-            ("prob", proto.FLOAT, [self._cells, classes]),
-            ("conformal_p", proto.FLOAT, [self._cells, classes]),
-            ("in_set", proto.BOOL, [self._cells, classes]),
+        proto, cells = self._graph.onnx.TensorProto, self._graph.cells
+        self._graph.declare("label", proto.INT64, [cells])
+        for name, kind_ in (
+            ("prob", proto.FLOAT),
+            ("conformal_p", proto.FLOAT),
+            ("in_set", proto.BOOL),
         ):
-            self._outputs[name] = self._onnx.helper.make_tensor_value_info(name, type_, shape)
+            self._graph.declare(name, kind_, [cells, classes])
 
     def append_scope(self, former: dict[str, Tensor], scope: ScopeTable) -> None:
         """`ood_z` and `ood_p` against the labelled cells, as far as the model has them."""
@@ -159,27 +107,9 @@ class _Builder:
             column = self._node("Unsqueeze", unlike, self._axis(1))  # (cells, 1)
             self._share_as_high(column, [scope.table], name="ood_p", axis=1)
 
-    def keep_only(self, outputs: Sequence[str]) -> None:
-        """Set the outputs, and drop what none of them needs."""
-        needed, kept = set(outputs), []
-        for node in reversed(self._graph.node):  # nodes come after what they read
-            if needed.intersection(node.output):
-                kept.append(node)
-                needed.update(node.input)
-        initializers = [value for value in self._graph.initializer if value.name in needed]
-        for field, values in (
-            ("node", list(reversed(kept))),
-            ("initializer", initializers),
-            ("output", [self._outputs[name] for name in outputs]),
-        ):
-            copies = [type(value).FromString(value.SerializeToString()) for value in values]
-            self._graph.ClearField(field)
-            getattr(self._graph, field).extend(copies)
-        self._graph.ClearField("value_info")
-
     # -- pieces ----------------------------------------------------------------------------------
 
-    def _logits(self, prob: Tensor, kind: Literal["softmax", "independent"]) -> Tensor:
+    def _logits(self, prob: Tensor, kind: ProbKind) -> Tensor:
         """As `evidence.logits_of`."""
         floor = self._constant(np.float32(FLOOR))
         log_prob = self._node("Log", self._node("Max", prob, floor))
@@ -212,31 +142,7 @@ class _Builder:
             row[: len(table.scores)] = table.scores
         total = np.array([len(table.scores) + 1 for table in tables], dtype=np.float32)
         as_high = self._node("LessOrEqual", scores, self._constant(padded))
-        counted = self._node("Cast", as_high, to=self._onnx.TensorProto.FLOAT)
+        counted = self._node("Cast", as_high, to=self._graph.onnx.TensorProto.FLOAT)
         number = self._node("ReduceSum", counted, self._axis(axis), keepdims=0)
         itself_too = self._node("Add", number, self._constant(np.float32(1)))
         return self._node("Div", itself_too, self._constant(total), name=name)
-
-    def _node(self, kind: str, *inputs: Tensor, name: str = "", **attributes: int) -> Tensor:
-        output = name or self._fresh(f"calibration_{kind.lower()}")
-        self._graph.node.append(
-            self._onnx.helper.make_node(kind, list(inputs), [output], **attributes)
-        )
-        return output
-
-    def _constant(self, value: npt.NDArray[Any] | np.generic) -> Tensor:
-        name = self._fresh("calibration_constant")
-        tensor = self._onnx.numpy_helper.from_array(np.asarray(value), name)
-        self._graph.initializer.append(tensor)
-        return name
-
-    def _axis(self, axis: int) -> Tensor:
-        return self._constant(np.array([axis], dtype=np.int64))
-
-    def _fresh(self, wanted: str) -> Tensor:
-        """A name that nothing in the graph has."""
-        name, number = wanted, 1
-        while name in self._names:
-            name, number = f"{wanted}_{number}", number + 1
-        self._names.add(name)
-        return name

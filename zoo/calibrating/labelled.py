@@ -163,7 +163,7 @@ def read_labelled(parts: ModelParts, path: str, columns: Columns) -> LabelledCel
         _ensure_enough(found, label[known], parts.labels)
         grouped = _groups(dataset, columns, asked[known])
         outputs = {name: values[known] for name, values in answers.outputs.items()}
-        kind = parts.card.calibration.prob_kind if parts.card.calibration else "softmax"
+        kind = parts.card.prob_kind or "softmax"
         assert examination.alignment is not None, "an examination with a model aligns"
         return LabelledCells(
             path=path,

@@ -26,16 +26,25 @@ if TYPE_CHECKING:
 )
 @click.option("--organism", metavar="NAME", help="Only models for this organism, e.g. human.")
 @click.option("--tissue", metavar="WORD", help="Only models whose tissues contain this word.")
+@click.option("--all", "everything", is_flag=True, help="Also models that are not to be had here.")
 @json_option
-def list_models(task: str | None, organism: str | None, tissue: str | None, as_json: bool) -> None:
-    """List the models that can be pulled by name, the newest version of each."""
+def list_models(
+    task: str | None, organism: str | None, tissue: str | None, everything: bool, as_json: bool
+) -> None:
+    """List the models that can be pulled by name, the newest version of each.
+
+    In a container these are the models that it holds.
+    """
+    from zoo.cache import Cache
     from zoo.loaded import known_registry
     from zoo.organism import canonical_organism
     from zoo.settings import Settings
-    from zoo.shelf import newest
+    from zoo.shelf import newest, obtainable
 
     settings = Settings.read()
-    entries = newest(known_registry(settings), settings.models)
+    known = newest(known_registry(settings), settings.models)
+    entries = known if everything else obtainable(known, Cache(settings.cache))
+    hidden = len(known) - len(entries)
     if task:
         entries = [entry for entry in entries if entry.task == task]
     if organism:
@@ -43,7 +52,9 @@ def list_models(task: str | None, organism: str | None, tissue: str | None, as_j
         entries = [entry for entry in entries if entry.organism.lower() == wanted]
     if tissue:
         entries = [e for e in entries if any(tissue.lower() in t.lower() for t in e.tissues)]
-    _print_entries(entries, as_json=as_json, none="No model fits. 'zoo list' shows all.")
+    _print_entries(entries, as_json=as_json, none="No model fits. 'zoo list --all' shows all.")
+    if hidden and not as_json:
+        output.print_note(f"{hidden} more are in the registry and not here: zoo list --all")
 
 
 @click.command()

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.container.command import EngineName
-from zoo.errors import EngineMissing, EngineUnreachable, ImageUnusable
+from zoo.errors import (
+    BuildFailed,
+    EngineMissing,
+    EngineUnreachable,
+    ImageUnusable,
+    PushRefused,
+)
 
 # Seconds for a run to tidy up after itself, before it is killed.
 _MERCY = "10"
@@ -114,6 +120,34 @@ class Engine:
             done = _output(self.name, *words, patience=None)
             if done.returncode:
                 raise ImageUnusable(image, origin, _reason(done))
+
+    def build(self, context: Path, dockerfile: str, tag: str, options: Sequence[str]) -> None:
+        """Build an image; what the engine says of it goes to standard error.
+
+        Raises
+        ------
+        BuildFailed
+
+        """
+        words = ["build", "--file", str(context / dockerfile), "--tag", tag, *options, str(context)]
+        # Standard output is for the command's own answer.
+        if subprocess.run([self.name, *words], stdout=2, check=False).returncode:
+            raise BuildFailed(self.name, tag)
+
+    def push(self, image: str, destination: str) -> None:
+        """Send an image to a registry; the name that this needs does not stay behind.
+
+        Raises
+        ------
+        PushRefused
+
+        """
+        _output(self.name, "tag", image, destination)
+        pushed = _output(self.name, "push", destination, patience=None)
+        if destination != image:
+            _output(self.name, "rmi", destination)
+        if pushed.returncode:
+            raise PushRefused(destination, image, _reason(pushed))
 
     def run(self, argv: Sequence[str], name: str, on_line: Callable[[str], None]) -> Ended:
         """Run a container to its end; whatever happens, none of that name is left.

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zoo.card import Compute
-from zoo.errors import MissingExtra
+from zoo.onnx_graph import require_onnx
 from zoo.session import Session
 
 BATCH = 256
@@ -90,10 +90,7 @@ def parameters(graph: bytes) -> int:
     MissingExtra
 
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtra("evaluate", "count the parameters of a graph") from error
+    onnx = require_onnx("evaluate", "count the parameters of a graph")
     loaded = onnx.load_model_from_string(graph)
     return sum(int(np.prod(tensor.dims)) for tensor in loaded.graph.initializer)
 

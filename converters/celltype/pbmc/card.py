@@ -99,6 +99,7 @@ def block_of(folder: Path, findings: Findings, numbers: Numbers, choices: Choice
             works_poorly=[numbers.claim(text) for text in claims.WORKS_POORLY],
         ),
         thresholds=Thresholds.model_validate(facts["thresholds"]),
+        prob_kind="softmax",
         calibration=Calibration(
             method=METHOD,
             data="pbmc3k cells held out from training",
