@@ -220,12 +220,16 @@ class Cache:
         missing = {self.blob_path(sha256) for model in self.models() for sha256 in model.blobs}
         return sorted(damaged) + sorted(path for path in missing if not path.exists())
 
+    def stale(self) -> list[Path]:
+        """Staging files of processes that are gone."""
+        return [path for path in self._stagings() if is_stale(path)]
+
     def prune(self) -> list[Path]:
         """Remove what no model needs: unused and damaged files, staging files of dead processes.
 
         Returns the removed paths.
         """
-        stale = [path for path in self._stagings() if is_stale(path)]
+        stale = self.stale()
         for path in stale:
             self._unlink(path)
         digests = {model.digest for model in self.models()}

@@ -27,6 +27,8 @@ class ModelParts:
         Bytes of `model.onnx`.
     labels
         None for a model without classes.
+    is_by_path
+        Whether it was asked for by the path of its folder, not by name.
 
     """
 
@@ -37,6 +39,7 @@ class ModelParts:
     labels: LabelTable | None
     genes: bytes
     graph: bytes
+    is_by_path: bool = False
 
     @classmethod
     def of(cls, pulled: PulledModel) -> ModelParts:
@@ -68,4 +71,5 @@ class ModelParts:
             labels=labels,
             genes=genes,
             graph=pulled.read("graph"),
+            is_by_path=pulled.is_by_path,
         )

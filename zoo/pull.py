@@ -57,6 +57,8 @@ class PulledModel:
         Where it came from: a hub's URI, `cache`, or a folder.
     load
         Gives the verified content of one of the manifest's files.
+    is_by_path
+        Whether it was asked for by the path of its folder, not by name.
 
     """
 
@@ -64,6 +66,7 @@ class PulledModel:
     digest: str
     origin: str
     load: Callable[[ModelFile], bytes] = field(repr=False)
+    is_by_path: bool = False
 
     @property
     def files(self) -> tuple[ModelFile, ...]:
@@ -137,7 +140,7 @@ def pull(
     """
     found = locate(reference, settings, registry)
     if isinstance(found, Path):
-        return in_place(found)
+        return in_place(found, is_by_path=is_path(reference))
     return fetch(found, settings=settings, on_progress=on_progress, on_notice=on_notice)
 
 
@@ -160,7 +163,7 @@ def browse(reference: str, *, settings: Settings, registry: Registry | None = No
     """Look into a model without storing it: as `pull`, but a file is fetched when it is read."""
     found = locate(reference, settings, registry)
     if isinstance(found, Path):
-        return in_place(found)
+        return in_place(found, is_by_path=is_path(reference))
     cache = Cache(settings.cache)
     step = plan(found, cache, offline=settings.offline)
     if isinstance(step, Reuse):
@@ -237,7 +240,7 @@ def execute(
     return PulledModel(manifest, step.entry.digest, origin, reader.load)
 
 
-def in_place(folder: Path) -> PulledModel:
+def in_place(folder: Path, *, is_by_path: bool = True) -> PulledModel:
     """A model folder, read where it lies and verified against its own manifest.
 
     Raises
@@ -254,7 +257,8 @@ def in_place(folder: Path) -> PulledModel:
     with Arriving(hub, FILE_NAME) as stream:
         content = stream.read(MAXIMUM_BYTES + 1)
     manifest = Manifest.parse(content, str(path))
-    return PulledModel(manifest, sha256_of(content), hub.uri, partial(verified, hub))
+    load = partial(verified, hub)
+    return PulledModel(manifest, sha256_of(content), hub.uri, load, is_by_path)
 
 
 # -- acting --------------------------------------------------------------------------------------

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from zoo.cli.options import json_option, offline_option, overwrite_option
 
 if TYPE_CHECKING:
     from zoo.container.command import EngineName
-    from zoo.registry import Entry
 
 
 class BundleGroup(click.Group):
@@ -70,6 +68,7 @@ def make(
     'zoo bundle NAME' is short for 'zoo bundle make NAME'.
     """
     from zoo.bundles.packing import write_bundle
+    from zoo.container.images import Image, saved_image
     from zoo.pull import is_path, locate, pull
     from zoo.registry import Entry
     from zoo.settings import Settings
@@ -80,11 +79,10 @@ def make(
     found = None if is_path(name) else locate(name, settings)
     entry = found if isinstance(found, Entry) else Entry.of(pulled.manifest, ["bundle:"])
     path = output or Path(f"{entry.name}.zoo.tar")
-    with (
-        destination(path, overwrite=overwrite) as staging,
-        _saved(entry, engine if image else None, settings.cache, beside=staging) as saved,
-    ):
-        index = write_bundle(pulled, entry, staging, saved)
+    with destination(path, overwrite=overwrite) as staging:
+        wanted = Image.of_model(entry)
+        with saved_image(wanted, engine, staging) if image else nullcontext() as archive:
+            index = write_bundle(pulled, entry, staging, archive)
     size = path.stat().st_size
     if as_json:
         told = {"outputs": [str(path)], "model": entry.reference, "digest": entry.digest}
@@ -117,25 +115,3 @@ def load(file: Path, no_image: bool, as_json: bool) -> None:
     )
     if found.image:
         printing.print_text(f"The image {found.image} too; 'zoo run --docker' takes it from there.")
-
-
-@contextmanager
-def _saved(
-    entry: Entry, engine: EngineName | None, cache: Path, *, beside: Path
-) -> Iterator[tuple[str, Path] | None]:
-    """The model's image as an archive, in a file of its own for as long as it is needed."""
-    if engine is None:
-        yield None
-        return
-    from zoo.container.engine import Engine
-    from zoo.container.images import Image, ensure_present
-
-    image = Image.of_model(entry)
-    reached = Engine.reach(engine)
-    ensure_present(image, reached)
-    archive = beside.with_name(f"{beside.name}.image")
-    try:
-        reached.save(image.name, archive)
-        yield image.name, archive
-    finally:
-        archive.unlink(missing_ok=True)

@@ -82,7 +82,9 @@ def refuse_alone(ctx: click.Context) -> None:
 
     for name in _OWN:
         if name != "docker" and _is_given(ctx, name):
-            raise ConflictingOptions(f"--{name.replace('_', '-')} is about --docker, which is not")
+            raise ConflictingOptions(
+                f"--{name.replace('_', '-')} is for --docker, which is not given"
+            )
 
 
 def _passed_on(ctx: click.Context) -> Iterator[str]:

@@ -166,7 +166,9 @@ class Engine:
 
         """
         # A session of its own: the terminal's Ctrl-C must not end the client before the container.
-        process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            argv, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+        )
         assert process.stderr is not None, "asked for"
         code, said = None, ""
         try:
@@ -181,6 +183,7 @@ class Engine:
                 raise
             code = _INTERRUPTED
         finally:
+            process.stderr.close()
             if code != 0:  # one that failed to start stays behind as "Created"
                 self.remove(name)
         return Ended(code, said)

@@ -7,10 +7,13 @@ cellzoo/runner-gpu:<version of CellZoo>   the same for NVIDIA GPUs
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.cache import Cache
+from zoo.container.command import EngineName
 from zoo.container.engine import Engine
 from zoo.errors import ImageMismatch, ImageMissing
 from zoo.loaded import image_archive
@@ -19,7 +22,7 @@ from zoo.settings import Settings
 from zoo.version import __version__
 
 PREFIX = "cellzoo/"
-DIGEST_LABEL = "io.cellzoo.digest"
+DIGEST_LABEL = "org.cellzoo.digest"
 """The label of a model image that holds its model's digest."""
 
 
@@ -118,3 +121,22 @@ def _sif(image: Image, settings: Settings) -> str:
     archive = image_archive(Cache(settings.cache), image.name)
     source = f"docker-archive:{archive}" if archive else f"docker-daemon:{image.name}"
     raise ImageMissing(image.name, "apptainer", f"apptainer build {path} {source}")
+
+
+@contextmanager
+def saved_image(image: Image, engine: EngineName, beside: Path) -> Iterator[tuple[str, Path]]:
+    """An image's name and archive, in a file beside another for as long as the block takes.
+
+    Raises
+    ------
+    EngineMissing, EngineUnreachable, ImageMissing, ImageMismatch, ImageUnusable
+
+    """
+    reached = Engine.reach(engine)
+    ensure_present(image, reached)
+    archive = beside.with_name(f"{beside.name}.image")
+    try:
+        reached.save(image.name, archive)
+        yield image.name, archive
+    finally:
+        archive.unlink(missing_ok=True)

@@ -14,8 +14,10 @@ from pathlib import PurePosixPath
 from zoo.errors import UnmountablePath
 
 # What the images need of their own: a mount there would hide it.
-_OF_THE_IMAGE = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/models", "/opt/zoo", "/proc", "/sbin",
-                 "/sys", "/usr")  # fmt: skip
+_OF_THE_IMAGE = (
+    *("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"),
+    *("/models", "/opt/cellzoo"),
+)
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,8 @@ class ImageMissing(HubError):
         why = f" ({detail})" if detail else ""
         super().__init__(
             f"{engine} has no image {image!r}{why}.",
-            f"Make it: {command}\nOr load a bundle that holds it ('zoo bundle load FILE'), or let "
-            "ZOO_IMAGES name a registry.",
+            f"Make it with '{command}', load a bundle that holds it ('zoo bundle load FILE'), or "
+            "let ZOO_IMAGES name a registry.",
         )
 
 
