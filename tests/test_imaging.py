@@ -364,7 +364,7 @@ def test_the_image_of_a_model_runs_it(
     ran = run_zoo("in-image", "tiny", "none.h5ad")
     assert "It holds: checkout, there.h5ad" in ran.err
     assert run_zoo("in-image", "tiny", "there.h5ad", "--threads", "x").code == 2
-    monkeypatch.setattr("zoo.cli.model_image._unwritable", lambda folder: "as the test wants")
+    monkeypatch.setattr("zoo.imaging.mount._unwritable", lambda folder: "as the test wants")
     ran = run_zoo("in-image", "tiny", "there.h5ad", "-o", "out.h5ad")
     assert ran.code == MountUnwritable.exit_code
     assert "as the test wants" in ran.err

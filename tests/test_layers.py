@@ -12,8 +12,7 @@ LAYERS = {
     3: "trial searching runner model annotation preparing parity inference count_stream "
     "examination provenance training_data data portions domains run_options evaluation recipes "
     "calibrating container imaging doctor",
-    2: "checkout onnx_graph pull parts cache shelf loaded bundles hubs session gpu reading "
-    "writing",
+    2: "checkout onnx_graph pull parts cache shelf loaded bundles hubs session gpu reading writing",
     1: "card gate card_file headline catalogue model_index manifest registry vocabulary labels "
     "table alignment block value_kind near_integers organism validation confidence "
     "predictions ordered categories splitting trainability cell_rows gene_axis shuffle_buffer "
