@@ -383,3 +383,27 @@ def test_what_an_installation_without_models_lists(checkout: Checkout, run_zoo: 
     ran = run_zoo("info", "tiny")
     assert ran.code == 6
     assert "came without its files" in ran.err
+
+
+# -- the Dockerfiles -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["runner", "runner-gpu", "trainer"])
+def test_a_dockerfile_suits_both_builders_and_any_base(name: str) -> None:
+    text = (ROOT / "containers" / f"{name}.Dockerfile").read_text(encoding="utf-8")
+    for newer in ("# syntax=", "RUN --mount", "<<", "COPY --link", "COPY --chmod"):
+        assert newer not in text, "the classic builder has no such thing"
+    build, final = text.split("FROM ${RUNTIME_IMAGE}")
+    assert "ARG PIP_CERT" in build
+    assert "PIP_" not in final, "how pip reaches packages stays in the build stage"
+    runs = [line for line in final.splitlines() if line.startswith("RUN ")]
+    assert all(line.startswith("RUN [") for line in runs), "the runtime base may lack a shell"
+    assert "USER 65532:65532" in final
+    assert final.rstrip().endswith('ENTRYPOINT ["zoo"]')
+
+
+def test_the_gpu_set_is_pinned_together() -> None:
+    lines = (ROOT / "containers" / "gpu.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(line.count("==") == 1 for line in pins)
+    assert sum(line.startswith("onnxruntime") for line in pins) == 1

@@ -283,6 +283,26 @@ def test_buildkit_takes_the_same_file(
     assert docker("run", "--rm", tag, "--version").stdout.startswith("zoo ")
 
 
+def test_local_bases_and_wheels_are_enough(
+    runner_image: str, base_images: tuple[str, str], pins: Path, tmp_path: Path,
+    remove_later: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Nothing is fetched: no index, no network in the build."""
+    base, runtime = base_images
+    code = "import sys; print(*sys.version_info[:2], sep='.')"
+    version = docker("run", "--rm", base, "python3", "-c", code).stdout.strip()
+    wheels, tag = tmp_path / "wheels", "cellzoo/runner-offline:test"
+    needed = [line for line in pins.read_text().splitlines() if line]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "-q", "-d", wheels, "--only-binary=:all:",
+         "--python-version", version, *needed, "hatchling>=1.27"], check=True,
+    )  # fmt: skip
+    remove_later(tag)
+    zoo("image", "build", "runner", "--tag", tag, "--base-image", base, "--runtime-image", runtime,
+        "--offline", "--wheels", wheels, "--constraints", pins)  # fmt: skip
+    assert docker("run", "--rm", tag, "--version").stdout.startswith("zoo ")
+
+
 def has_buildkit(program: str) -> bool:
     """Whether a client speaks to BuildKit: built in before version 23, by a plugin since."""
     told = subprocess.run([program, "version", "--format", "{{.Client.Version}}"],
