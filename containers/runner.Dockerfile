@@ -54,8 +54,7 @@ ENV PATH=/opt/cellzoo/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     ORT_DISABLE_TELEMETRY=1 \
     ZOO_MODELS=/models \
-    ZOO_CACHE=/tmp/cellzoo \
-    ZOO_IMAGE=cellzoo/runner:${VERSION}
+    ZOO_CACHE=/tmp/cellzoo
 WORKDIR /data
 USER 65532:65532
 # On what will really run: a library that the runtime lacks shows here and not at a user's.

@@ -16,8 +16,9 @@ from fake_registry import FakeRegistry, fake_registry
 from zoo.digest import sha256_of
 from zoo.errors import DigestMismatch, HubDenied, HubUnreachable, MalformedOciReference, PushRefused
 from zoo.hubs.exchange import Exchange
-from zoo.hubs.oci import OciReference, OciRepository
+from zoo.hubs.oci import OciRepository
 from zoo.hubs.oci_login import Login, stored_login
+from zoo.hubs.oci_reference import OciReference
 
 CONTENT = bytes(range(256)) * 40
 NOWHERE = "sha256:" + "0" * 64

@@ -13,7 +13,8 @@ from registry_server import ServedRegistry, served_registry
 
 from zoo.digest import sha256_of
 from zoo.errors import DigestMismatch, HubDenied, HubUnreachable, PushRefused
-from zoo.hubs.oci import MANIFEST_TYPES, OciReference, OciRepository
+from zoo.hubs.oci import MANIFEST_TYPES, OciRepository
+from zoo.hubs.oci_reference import OciReference
 
 pytestmark = pytest.mark.network_server
 

@@ -19,12 +19,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from zoo.errors import DigestMismatch, HubDenied, HubUnreachable, MalformedOciReference, PushRefused
+from zoo.errors import DigestMismatch, HubDenied, HubUnreachable, PushRefused
 from zoo.hubs.exchange import Answer, Ask, Exchange, reason_of
 from zoo.hubs.oci_login import Authorization, Login, is_loopback, stored_login
+from zoo.hubs.oci_reference import OciReference
 from zoo.staging import staged, to_disk
 
 MANIFEST_TYPES = (
@@ -38,46 +39,6 @@ INDEX_TYPES = (
 LARGEST_MANIFEST = 4 << 20
 _PIECE = 1 << 20
 _ERROR_TEXT = 2000
-
-_REFERENCE = re.compile(
-    r"oci://(?P<host>[\w.-]+(?::\d{1,5})?)"
-    r"/(?P<repository>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
-    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
-    re.ASCII,
-)
-
-
-@dataclass(frozen=True)
-class OciReference:
-    """A place in a registry: `oci://HOST[:PORT]/REPOSITORY[:TAG][@sha256:…]`."""
-
-    host: str
-    repository: str
-    tag: str = ""
-    digest: str = ""
-
-    @classmethod
-    def parse(cls, uri: str) -> Self:
-        """Read a URI.
-
-        Raises
-        ------
-        MalformedOciReference
-
-        """
-        match = _REFERENCE.fullmatch(uri)
-        if match is None:
-            raise MalformedOciReference(uri)
-        return cls(**{key: value or "" for key, value in match.groupdict().items()})
-
-    @property
-    def version(self) -> str:
-        """What names the manifest: the digest before the tag, `latest` where none is said."""
-        return self.digest or self.tag or "latest"
-
-    def __str__(self) -> str:
-        tag, digest = self.tag and f":{self.tag}", self.digest and f"@{self.digest}"
-        return f"oci://{self.host}/{self.repository}{tag}{digest}"
 
 
 @dataclass(frozen=True)

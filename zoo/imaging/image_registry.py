@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zoo.errors import BaseImageMissing, InvalidImage
-from zoo.hubs.oci import OciReference, OciRepository
+from zoo.hubs.oci import OciRepository
+from zoo.hubs.oci_reference import OciReference
 from zoo.imaging.base_image import BaseImage, StoredLayer, parsed_config
 from zoo.imaging.model_image import ModelImage
 

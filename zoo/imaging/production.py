@@ -17,7 +17,7 @@ from zoo.container.command import EngineName
 from zoo.container.engine import Engine
 from zoo.container.images import PREFIX
 from zoo.errors import BaseImageMissing
-from zoo.hubs.oci import OciReference
+from zoo.hubs.oci_reference import OciReference
 from zoo.imaging.base_image import BaseImage
 from zoo.imaging.build_context import PipNeeds
 from zoo.imaging.image_archive import open_archive, write_archive
