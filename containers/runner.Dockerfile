@@ -10,6 +10,7 @@ ARG BASE_IMAGE=python:3.12-slim-bookworm
 ARG RUNTIME_IMAGE=${BASE_IMAGE}
 
 FROM ${BASE_IMAGE} AS build
+LABEL org.cellzoo.stage=build
 # How pip reaches packages here. Build arguments of this stage alone: none is in the final image.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL

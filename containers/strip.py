@@ -1,6 +1,7 @@
 """Steps of the runner's build: what is installed, what is left out of it, and whether it imports.
 
-strip.py requirements PYPROJECT   print the dependencies that pyproject.toml names
+strip.py requirements PYPROJECT [WITHOUT]
+                                  print the dependencies that pyproject.toml names, but one
 strip.py strip                    remove what `zoo run` never opens from this environment
 strip.py imports                  import every module that is left
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import shutil
 import sys
 import sysconfig
@@ -23,6 +25,8 @@ from pathlib import Path
 LEFT_OUT = (
     # The recipes need torch: trainer.Dockerfile has them.
     "converters",
+    # What images are built from.
+    "zoo/embedded/source",
     # ONNX Runtime: a second copy of the library, for programs in C, and tools that write models.
     "onnxruntime/capi/libonnxruntime.so.*",
     "onnxruntime/transformers",
@@ -58,10 +62,10 @@ NOT_HERE = {"mypy", "hypothesis", "pytest", "numpy.f2py"}
 PACKAGES = ("zoo", "numpy", "h5py", "onnxruntime", "click", "pydantic", "platformdirs", "rich")
 
 
-def requirements(pyproject: Path) -> list[str]:
-    """The dependencies of a project, without its extras."""
+def requirements(pyproject: Path, without: str = "") -> list[str]:
+    """The dependencies of a project, without its extras and one that is named."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
-    return list(project["dependencies"])
+    return [line for line in project["dependencies"] if re.split(r"[<>=!~ \[]", line)[0] != without]
 
 
 def strip(site: Path) -> None:
@@ -98,7 +102,7 @@ def failures() -> dict[str, str]:
 def main(words: list[str]) -> int:
     """One step of the build."""
     if words[0] == "requirements":
-        print("\n".join(requirements(Path(words[1]))))
+        print("\n".join(requirements(Path(words[1]), *words[2:])))
     elif words[0] == "strip":
         strip(Path(sysconfig.get_path("purelib")))
     else:

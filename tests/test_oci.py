@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -225,3 +227,13 @@ def test_a_redirect_to_another_host_carries_no_login(fake: FakeRegistry) -> None
         assert repository(fake, login=login).read_blob(digest, len(CONTENT)) == CONTENT
         assert fake.logins[-1] == login.basic
         assert store.logins == [None]
+
+
+def test_a_run_knows_nothing_of_registries() -> None:
+    code = (
+        "import sys, zoo.cli.run, zoo.cli.models, zoo.runner, zoo.pull; "
+        "print(*(m for m in sys.modules if m in ('zoo.hubs.oci', 'zoo.hubs.exchange') "
+        "or m.startswith('zoo.imaging')))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "\n"

@@ -76,7 +76,8 @@ def runner_image(
     from zoo.version import __version__
 
     name = f"cellzoo/runner:{__version__}"
-    remove_later(name)
+    for tag in (name, "cellzoo/runner:latest"):
+        remove_later(tag)
     base, runtime = base_images
     zoo("image", "build", "runner", "--base-image", base, "--runtime-image", runtime,
         "--constraints", pins, cache=pins.parent)  # fmt: skip
@@ -99,7 +100,8 @@ def model_image(
 
             entry = embedded_registry().resolve(name)
             made[name] = f"cellzoo/{name}:{entry.version}"
-            remove_later(made[name])
+            for tag in (made[name], f"cellzoo/{name}:latest"):
+                remove_later(tag)
             zoo("image", "build", name, cache=cache)
         return made[name]
 

@@ -13,7 +13,7 @@ from zoo.version import __version__
 
 if TYPE_CHECKING:
     from zoo.container.command import EngineName
-    from zoo.imaging.production import Made, Order
+    from zoo.imaging.production import Made
 
 # An engine builds these from containers/<name>.Dockerfile; every other name is a model's.
 _BUILT = ("runner", "runner-gpu", "trainer")
@@ -48,7 +48,7 @@ def image() -> None:
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing archive.")
 @click.option("--constraints", type=click.Path(path_type=Path), help="Pins for pip, in a build.")
-@click.option("--wheels", type=click.Path(path_type=Path), help="Wheels for pip, in place of PyPI.")
+@click.option("--wheels", type=click.Path(path_type=Path), help="Wheels for pip, in a build.")
 @click.option("--network", default="host", show_default=True, help="The network of a build.")
 @engine_option
 @offline_option
@@ -83,7 +83,13 @@ def build(
     if name in _BUILT:
         if archive is not None:
             raise ConflictingOptions(f"-o is for models; 'docker save' writes {name!r}")
-        _print_made(_built(name, order, runtime_image, network, constraints, wheels), as_json)
+        from zoo.imaging.build_context import PipNeeds
+        from zoo.imaging.recipe import Recipe
+
+        needs = PipNeeds.read(constraints=constraints, wheels=wheels, offline=offline)
+        tags, place = order.tags(name, __version__), "none" if offline else network
+        recipe = Recipe(name, tags, base_image, runtime_image, place)
+        _print_made(production.build(recipe, needs, order), as_json)
         return
     if runtime_image or constraints or wheels:
         raise ConflictingOptions("--runtime-image, --constraints and --wheels are for the runner")
@@ -126,25 +132,6 @@ def sif(name: str, sif: Path | None, archive: Path | None, dry_run: bool) -> Non
         return
     conversion.convert(wanted, path, archive)
     output.print_text(f"Wrote {path}")
-
-
-def _built(
-    name: str,
-    order: Order,
-    runtime_image: str | None,
-    network: str,
-    constraints: Path | None,
-    wheels: Path | None,
-) -> Made:
-    from zoo.container.images import PREFIX
-    from zoo.imaging import production
-    from zoo.imaging.build_context import PipNeeds
-    from zoo.imaging.recipe import Recipe
-
-    needs = PipNeeds.read(constraints=constraints, wheels=wheels)
-    tag = order.tag or f"{PREFIX}{name}:{__version__}"
-    recipe = Recipe(name, tag, order.base_image, runtime_image, network)
-    return production.build(recipe, needs, order)
 
 
 def _print_made(made: Made, as_json: bool) -> None:

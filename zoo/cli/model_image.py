@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -42,9 +41,12 @@ def in_image(model: str, words: tuple[str, ...]) -> None:
         _introduce(model)
         return
     from zoo.cli.run import run
+    from zoo.imaging.mount import require_mount
 
     with run.make_context("run", [model, *words]) as ctx:
-        _require_mount(ctx.params, f"cellzoo/{model}")
+        into = [ctx.params["into"]] if ctx.params["into"] else []
+        results = [*ctx.params["results"], *into]
+        require_mount(Path(ctx.params["file"]), results, f"cellzoo/{model}")
         run.invoke(ctx)
 
 
@@ -79,47 +81,3 @@ def _introduce(model: str) -> None:
 
 def _any(names: Sequence[str]) -> str:
     return " or ".join(names)
-
-
-# -- the mount -----------------------------------------------------------------------------------
-
-
-def _require_mount(asked: Mapping[str, Any], image: str) -> None:
-    """Say what is wrong with a mount before the run, in words of `docker run`.
-
-    Raises
-    ------
-    NothingMounted, NotInMount, MountUnwritable
-
-    """
-    from zoo.errors import MountUnwritable, NothingMounted, NotInMount
-
-    here, file = Path.cwd(), Path(asked["file"])
-    if not file.exists():
-        if not here.is_mount():
-            raise NothingMounted(str(file), str(here), image)
-        raise NotInMount(str(file), str(here), _files(here))
-    results = [*asked["results"], *([asked["into"]] if asked["into"] else [])]
-    for folder in {path.parent for path in results} or {Path()}:
-        if folder.is_dir() and (reason := _unwritable(folder)):
-            raise MountUnwritable(str(folder.absolute()), reason, image)
-
-
-def _files(folder: Path) -> list[str]:
-    most = 8
-    try:
-        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError:
-        return []
-    return names[:most] + (["…"] if len(names) > most else [])
-
-
-def _unwritable(folder: Path) -> str:
-    """Why nothing can be written into a folder; empty where it can be."""
-    status = os.statvfs(folder)
-    if status.f_flag & os.ST_RDONLY:
-        return "it is mounted read-only"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        owner = folder.stat()
-        return f"it belongs to user {owner.st_uid}, and the container runs as user {os.getuid()}"
-    return ""

@@ -121,7 +121,9 @@ class Engine:
             if done.returncode:
                 raise ImageUnusable(image, origin, _reason(done))
 
-    def build(self, context: Path, dockerfile: str, tag: str, options: Sequence[str]) -> None:
+    def build(
+        self, context: Path, dockerfile: str, tags: Sequence[str], options: Sequence[str]
+    ) -> None:
         """Build an image; what the engine says of it goes to standard error.
 
         Raises
@@ -129,10 +131,11 @@ class Engine:
         BuildFailed
 
         """
-        words = ["build", "--file", str(context / dockerfile), "--tag", tag, *options, str(context)]
+        named = [word for tag in tags for word in ("--tag", tag)]
+        words = ["build", "--file", str(context / dockerfile), *named, *options, str(context)]
         # Standard output is for the command's own answer.
         if subprocess.run([self.name, *words], stdout=2, check=False).returncode:
-            raise BuildFailed(self.name, tag)
+            raise BuildFailed(self.name, tags[0])
 
     def push(self, image: str, destination: str) -> None:
         """Send an image to a registry; the name that this needs does not stay behind.

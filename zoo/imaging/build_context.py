@@ -39,7 +39,9 @@ class PipNeeds:
     constraints
         A file of pins.
     wheels
-        A folder of wheels that is used instead of an index.
+        A folder of wheels that are taken before those of an index.
+    offline
+        Whether there is no index at all.
     passed
         Variables that pip reads, passed on as they are.
 
@@ -48,6 +50,7 @@ class PipNeeds:
     certificates: Path | None = None
     constraints: Path | None = None
     wheels: Path | None = None
+    offline: bool = False
     passed: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -57,6 +60,7 @@ class PipNeeds:
         *,
         constraints: Path | None = None,
         wheels: Path | None = None,
+        offline: bool = False,
     ) -> PipNeeds:
         """What the environment says, with a user's pins and wheels.
 
@@ -73,6 +77,7 @@ class PipNeeds:
             certificates=Path(named) if named and Path(named).is_file() else None,
             constraints=constraints,
             wheels=wheels,
+            offline=offline,
             # A folder of this machine is not there in the build.
             passed={k: environ[k] for k in _PASSED if environ.get(k) and "file:" not in environ[k]},
         )
@@ -83,7 +88,9 @@ class PipNeeds:
         if self.certificates:
             args["PIP_CERT"] = f"{_WITH}/ca.pem"
         if self.wheels:
-            args |= {"PIP_FIND_LINKS": f"{_WITH}/wheels", "PIP_NO_INDEX": "1"}
+            args["PIP_FIND_LINKS"] = f"{_WITH}/wheels"
+        if self.offline:
+            args["PIP_NO_INDEX"] = "1"
         return args
 
 

@@ -12,6 +12,7 @@ import io
 import json
 import posixpath
 import tarfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,7 +53,9 @@ def open_archive(path: Path) -> BaseImage:
     return BaseImage(name, config, tuple(layers))
 
 
-def write_archive(image: ModelImage, path: Path, tag: str, *, overwrite: bool = False) -> int:
+def write_archive(
+    image: ModelImage, path: Path, tags: Sequence[str], *, overwrite: bool = False
+) -> int:
     """Write an image for `docker load`; returns its size in bytes.
 
     Raises
@@ -67,7 +70,7 @@ def write_archive(image: ModelImage, path: Path, tag: str, *, overwrite: bool = 
     config = f"{image.config_digest.removeprefix('sha256:')}.json"
     names = [f"{_hex(layer.diff_id)}.tar" for layer in image.base.layers]
     names.append(f"{_hex(image.layer.diff_id)}.tar")
-    listed = [{"Config": config, "RepoTags": [tag], "Layers": names}]
+    listed = [{"Config": config, "RepoTags": list(tags), "Layers": names}]
     try:
         with staged(path) as staging, tarfile.open(staging, "w") as archive:
             for name, layer in zip(names, image.base.layers, strict=False):

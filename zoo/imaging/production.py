@@ -42,7 +42,7 @@ class Order:
     base_image
         What to build on; by default the Dockerfile's, or for a model the runner of this version.
     tag
-        What to call it.
+        What to call it; by default `cellzoo/<name>`, with its version and as the latest.
     push
         `oci://…`, to push it.
     archive
@@ -56,6 +56,11 @@ class Order:
     push: str | None = None
     archive: Path | None = None
     overwrite: bool = False
+
+    def tags(self, name: str, version: str) -> tuple[str, ...]:
+        """What the image will be called; the first is its name."""
+        image = f"{PREFIX}{name}"
+        return (self.tag,) if self.tag else (f"{image}:{version}", f"{image}:latest")
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,9 @@ def build(recipe: Recipe, needs: PipNeeds, order: Order) -> Made:
     engine = Engine.reach(order.engine)
     recipe.build(engine, needs)
     if destination is None:
-        return Made(recipe.tag, engine.name)
-    engine.push(recipe.tag, str(destination).removeprefix(SCHEME))
-    return Made(recipe.tag, str(destination))
+        return Made(recipe.tags[0], engine.name)
+    engine.push(recipe.tags[0], str(destination).removeprefix(SCHEME))
+    return Made(recipe.tags[0], str(destination))
 
 
 def put_together(model: PulledModel, order: Order) -> Made:
@@ -107,21 +112,21 @@ def put_together(model: PulledModel, order: Order) -> Made:
 
     """
     card = model.manifest.card
-    tag = order.tag or f"{PREFIX}{card.name}:{card.version}"
+    tags = order.tags(card.name, card.version)
     layer = ModelLayer.of(model)
     with _base(order) as base:
         image = ModelImage.on(base, layer, model.manifest, model.digest)
         if order.push:
             pushed = push_image(image, order.push)
-            return Made(tag, order.push, len(layer.compressed), pushed)
+            return Made(tags[0], order.push, len(layer.compressed), pushed)
         if order.archive:
-            write_archive(image, order.archive, tag, overwrite=order.overwrite)
-            return Made(tag, str(order.archive), len(layer.tar))
+            write_archive(image, order.archive, tags, overwrite=order.overwrite)
+            return Made(tags[0], str(order.archive), len(layer.tar))
         with tempfile.TemporaryDirectory(prefix="cellzoo-") as folder:
             archive = Path(folder) / "image.tar"
-            write_archive(image, archive, tag)
-            Engine.reach(order.engine).load(archive, tag)
-        return Made(tag, order.engine, len(layer.tar))
+            write_archive(image, archive, tags)
+            Engine.reach(order.engine).load(archive, tags[0])
+        return Made(tags[0], order.engine, len(layer.tar))
 
 
 @contextmanager

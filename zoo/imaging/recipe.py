@@ -19,8 +19,8 @@ class Recipe:
     ----------
     name
         `runner`, `runner-gpu` or `trainer`: `containers/<name>.Dockerfile`.
-    tag
-        What it will be called.
+    tags
+        What it will be called; the first is its name.
     base_image
         What it is built in; by default the one that its Dockerfile names.
     runtime_image
@@ -31,7 +31,7 @@ class Recipe:
     """
 
     name: str
-    tag: str
+    tags: tuple[str, ...]
     base_image: str | None = None
     runtime_image: str | None = None
     network: str = "host"
@@ -51,4 +51,4 @@ class Recipe:
             options += ["--build-arg", f"{name}={value}"]
         with tempfile.TemporaryDirectory(prefix="cellzoo-") as folder:
             write_context(Path(folder), needs)
-            engine.build(Path(folder), f"containers/{self.name}.Dockerfile", self.tag, options)
+            engine.build(Path(folder), f"containers/{self.name}.Dockerfile", self.tags, options)
