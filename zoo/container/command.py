@@ -63,7 +63,7 @@ def argv(engine: EngineName, run: Containment) -> list[str]:
     if engine == "apptainer":
         return _apptainer(run)
     return [
-        engine, "run", "--rm", "--name", run.name,
+        engine, "run", "--rm", "--name", run.name, "--hostname", run.name,
         "--network", "none", "--read-only", "--cap-drop", "ALL",
         "--security-opt", "no-new-privileges",
         *_user(engine, run),

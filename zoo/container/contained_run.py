@@ -31,6 +31,7 @@ from zoo.reading.opening import MATRIX_NAMES
 from zoo.registry import Entry
 from zoo.session import available_threads
 from zoo.settings import Settings
+from zoo.staging import left_by
 
 OnLine = Callable[[str], None]
 
@@ -109,7 +110,7 @@ def run(asked: Asked, settings: Settings, *, on_line: OnLine, on_notice: Notice)
     image, name = _provided(_images(asked, found), engine, settings, on_notice)
     seen += _model_folder(asked, found, image, settings)
     containment = _containment(asked, engine, name, seen)
-    with _output_folders(asked) as keep:
+    with _output_folders(asked, containment.name) as keep:
         ended = engine.run(argv(engine.name, containment), containment.name, on_line)
         keep.append(ended.code == 0)
     if ended.code == _KILLED:
@@ -190,10 +191,11 @@ def _folders(asked: Asked) -> list[str]:
 
 
 @contextmanager
-def _output_folders(asked: Asked) -> Iterator[list[bool]]:
+def _output_folders(asked: Asked, host: str) -> Iterator[list[bool]]:
     """Make the outputs' folders as the caller: an engine would make them as root.
 
-    The block appends whether they shall stay; empty ones that were made here go otherwise.
+    The block appends whether the run went well. Otherwise what a killed container left half-written
+    goes, and so do empty folders that were made here; `host` is the container's name for itself.
     """
     made, keep = [], list[bool]()
     for word in _folders(asked):
@@ -207,9 +209,16 @@ def _output_folders(asked: Asked) -> Iterator[list[bool]]:
     try:
         yield keep
     finally:
-        for folder in made if True not in keep else []:
-            with suppress(OSError):
-                folder.rmdir()
+        if True not in keep:
+            _tidy([Path(place(word, asked.cwd)) for word in _folders(asked)], made, host)
+
+
+def _tidy(folders: Sequence[Path], made: Sequence[Path], host: str) -> None:
+    for path in [path for folder in folders for path in left_by(host, folder)]:
+        path.unlink(missing_ok=True)
+    for folder in made:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _containment(asked: Asked, engine: Engine, image: str, seen: Sequence[Seen]) -> Containment:

@@ -170,13 +170,14 @@ class Engine:
             argv, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
         )
         assert process.stderr is not None, "asked for"
-        code, said = None, ""
+        code, said, last = None, "", ""
         try:
             for line in process.stderr:
                 if line.startswith(f"{self.name}: "):
                     said = line.strip()
                 else:
                     on_line(line)
+                    last = line.strip() or last
             code = process.wait()
         except KeyboardInterrupt:
             if self._stop(process, name, on_line) != _INTERRUPTED:
@@ -186,7 +187,7 @@ class Engine:
             process.stderr.close()
             if code != 0:  # one that failed to start stays behind as "Created"
                 self.remove(name)
-        return Ended(code, said)
+        return Ended(code, said or last)
 
     def remove(self, name: str) -> None:
         """Remove a container, running or not, if there is one."""
