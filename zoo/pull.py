@@ -30,8 +30,8 @@ from zoo.errors import (
 )
 from zoo.hubs import Hub, hub_for
 from zoo.hubs.arrival import Arriving, published_manifest, verified
-from zoo.hubs.embedded import embedded_registry
 from zoo.hubs.folder import FolderHub
+from zoo.loaded import known_registry
 from zoo.manifest import FILE_NAME, MAXIMUM_BYTES, FileRole, Manifest, ModelFile
 from zoo.registry import Entry, Registry
 from zoo.settings import Settings
@@ -57,6 +57,8 @@ class PulledModel:
         Where it came from: a hub's URI, `cache`, or a folder.
     load
         Gives the verified content of one of the manifest's files.
+    is_by_path
+        Whether it was asked for by the path of its folder, not by name.
 
     """
 
@@ -64,6 +66,7 @@ class PulledModel:
     digest: str
     origin: str
     load: Callable[[ModelFile], bytes] = field(repr=False)
+    is_by_path: bool = False
 
     @property
     def files(self) -> tuple[ModelFile, ...]:
@@ -125,7 +128,8 @@ def pull(
     settings
         The cache, the shelves and whether the network may be used.
     registry
-        Where names are looked up; by default the registry that comes with the package.
+        Where names are looked up; by default the registry that comes with the package, and what
+        bundles brought.
     on_progress, on_notice
         Told how far a fetch is, and what the user should know.
 
@@ -136,9 +140,20 @@ def pull(
     """
     found = locate(reference, settings, registry)
     if isinstance(found, Path):
-        return in_place(found)
+        return in_place(found, is_by_path=is_path(reference))
+    return fetch(found, settings=settings, on_progress=on_progress, on_notice=on_notice)
+
+
+def fetch(
+    entry: Entry,
+    *,
+    settings: Settings,
+    on_progress: Progress | None = None,
+    on_notice: Notice | None = None,
+) -> PulledModel:
+    """As `pull`, for an entry of a registry."""
     cache = Cache(settings.cache)
-    step = plan(found, cache, offline=settings.offline)
+    step = plan(entry, cache, offline=settings.offline)
     return execute(
         step, cache, offline=settings.offline, on_progress=on_progress, on_notice=on_notice
     )
@@ -148,7 +163,7 @@ def browse(reference: str, *, settings: Settings, registry: Registry | None = No
     """Look into a model without storing it: as `pull`, but a file is fetched when it is read."""
     found = locate(reference, settings, registry)
     if isinstance(found, Path):
-        return in_place(found)
+        return in_place(found, is_by_path=is_path(reference))
     cache = Cache(settings.cache)
     step = plan(found, cache, offline=settings.offline)
     if isinstance(step, Reuse):
@@ -171,7 +186,7 @@ def locate(reference: str, settings: Settings, registry: Registry | None = None)
         return Path(reference).expanduser()
     if (shelved := find(reference, settings.models)) is not None:
         return shelved
-    known = embedded_registry() if registry is None else registry
+    known = known_registry(settings) if registry is None else registry
     try:
         return catalog(known, settings.models).resolve(reference)
     except UnknownModel as error:
@@ -225,7 +240,7 @@ def execute(
     return PulledModel(manifest, step.entry.digest, origin, reader.load)
 
 
-def in_place(folder: Path) -> PulledModel:
+def in_place(folder: Path, *, is_by_path: bool = True) -> PulledModel:
     """A model folder, read where it lies and verified against its own manifest.
 
     Raises
@@ -242,7 +257,8 @@ def in_place(folder: Path) -> PulledModel:
     with Arriving(hub, FILE_NAME) as stream:
         content = stream.read(MAXIMUM_BYTES + 1)
     manifest = Manifest.parse(content, str(path))
-    return PulledModel(manifest, sha256_of(content), hub.uri, partial(verified, hub))
+    load = partial(verified, hub)
+    return PulledModel(manifest, sha256_of(content), hub.uri, load, is_by_path)
 
 
 # -- acting --------------------------------------------------------------------------------------

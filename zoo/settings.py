@@ -3,6 +3,8 @@
 ZOO_CACHE    folder of the cache; default: the user's cache folder
 ZOO_MODELS   folders whose subfolders are models, separated as in PATH; used in place, never
              written to, and looked through before the registry
+ZOO_IMAGES   a registry of container images with a path, e.g. registry.example.org/cellzoo, where
+             `zoo run --docker` may fetch an image that the engine does not have
 ZOO_OFFLINE  1: never use the network
 """
 
@@ -28,12 +30,15 @@ class Settings:
         Read-only folders of models.
     offline
         Whether the network is forbidden.
+    images
+        A registry of container images; empty for none.
 
     """
 
     cache: Path
     models: tuple[Path, ...] = ()
     offline: bool = False
+    images: str = ""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ, *, offline: bool = False) -> Settings:
@@ -43,6 +48,7 @@ class Settings:
             cache=_cache(environ.get("ZOO_CACHE", "")),
             models=tuple(Path(folder).expanduser() for folder in folders if folder),
             offline=offline or environ.get("ZOO_OFFLINE", "").strip().lower() not in _NO,
+            images=environ.get("ZOO_IMAGES", "").strip().removeprefix("oci://").rstrip("/"),
         )
 
 
