@@ -103,6 +103,7 @@ from zoo.errors.model import (
     UnknownScheme,
     UnknownVersion,
     UnsafeFileName,
+    ValidationFailed,
     WrongOrganism,
     WrongSize,
 )
@@ -225,6 +226,7 @@ __all__ = [
     "UnsuitableCondition",
     "UnsupportedEncoding",
     "UsageError",
+    "ValidationFailed",
     "VersionedGeneIds",
     "WrongOrganism",
     "WrongSize",
