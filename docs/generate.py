@@ -1,7 +1,7 @@
 """Make the generated documents: `python docs/generate.py`; `--check` only compares.
 
 docs/errors.md from `zoo.errors`, docs/schema/*.json from the pydantic models, docs/cli.md from the
-commands. A test runs the check.
+commands, docs/models.md from registry.json, which is made from the cards. A test runs the check.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from pydantic import BaseModel
 
 import zoo.errors
 from converters.plan import Plan
+from zoo import catalogue
 from zoo.card import CellZooBlock
 from zoo.cli import COMMANDS
 from zoo.cli import zoo as zoo_command
 from zoo.errors import ZooError
+from zoo.hubs.embedded import embedded_registry
 from zoo.manifest import Manifest
 from zoo.registry import Registry
 from zoo.staging import write_atomically
@@ -40,6 +42,7 @@ def documents() -> dict[str, str]:
     texts = {"docs/errors.md": errors_page(), "docs/cli.md": cli_page()}
     for name, model in SCHEMAS.items():
         texts[f"docs/schema/{name}.schema.json"] = schema(name, model)
+    texts["docs/models.md"] = catalogue.page(embedded_registry().newest(), note=_NOTE)
     return texts
 
 

@@ -40,7 +40,8 @@ def zoo_process(*words: str, **how: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_list(checkout: Checkout, run_zoo: Zoo) -> None:
-    assert run_zoo("list", "--json").json == [TINY]
+    (listed,) = run_zoo("list", "--json").json
+    assert {key: listed[key] for key in TINY} == TINY
     shown = run_zoo("list")
     assert shown.code == 0
     assert shown.out.splitlines()[1].split()[:3] == ["tiny", "1.0.0", "cell_type_annotation"]
@@ -56,6 +57,23 @@ def test_list(checkout: Checkout, run_zoo: Zoo) -> None:
         (["--tissue", "brain"], False),
         (["--task", "Cell_Type_Annotation"], True),
         (["--task", "imputation"], False),
+        (["--architecture", "LIN"], True),
+        (["--architecture", "transformer"], False),
+        (["--modality", "rna"], True),
+        (["--modality", "spatial"], False),
+        (["--value-kind", "counts"], True),
+        (["--value-kind", "intensity"], False),
+        (["--metric", "accuracy"], False),
+        (["--output", "conformal_p"], True),
+        (["--output", "imputed"], False),
+        (["--interpretation", "attribution"], False),
+        (["--license", "cc0"], True),
+        (["--license", "mit"], False),
+        (["--largest", "1"], True),
+        (["--largest", "0.001"], False),
+        (["--fastest", "1000"], True),
+        (["--fastest", "1e9"], False),
+        (["--beats-baseline"], False),
     ],
 )
 def test_list_filters(checkout: Checkout, run_zoo: Zoo, words: list[str], found: bool) -> None:

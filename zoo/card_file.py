@@ -73,9 +73,7 @@ class ModelCard:
 
     def render(self) -> str:
         """The text of the card's file."""
-        yaml = require_yaml()
-        matter = yaml.dump(front_matter(self.block), sort_keys=False, allow_unicode=True, width=100)
-        return f"---\n{matter}---\n{self.prose}"
+        return f"---\n{_dump(front_matter(self.block))}---\n{self.prose}"
 
 
 def front_matter(block: CellZooBlock) -> dict[str, Any]:
@@ -96,6 +94,40 @@ def front_matter(block: CellZooBlock) -> dict[str, Any]:
         "model-index": to_model_index(block),
         "cellzoo": block.model_dump(mode="json", exclude_none=False),
     }
+
+
+def _dump(matter: dict[str, Any]) -> str:
+    """Front matter as YAML, with each measured row in as few lines as its text needs."""
+    yaml = require_yaml()
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[name-defined, misc]
+        """Writes no aliases, which a reader refuses."""
+
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    class Flow(dict[str, Any]):
+        """A mapping written as `{key: value, …}`."""
+
+    Dumper.add_representer(
+        Flow,
+        lambda dumper, row: dumper.represent_mapping("tag:yaml.org,2002:map", row, flow_style=True),
+    )
+    block = dict(matter["cellzoo"])
+    for rows in ("evaluation", "robustness"):
+        block[rows] = [Flow(row) for row in block[rows]]
+    index = [
+        {**entry, "results": [Flow(result) for result in entry["results"]]}
+        for entry in matter["model-index"]
+    ]
+    text: str = yaml.dump(
+        {**matter, "model-index": index, "cellzoo": block},
+        Dumper=Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+    )
+    return text
 
 
 def split(text: str, path: str) -> tuple[str, str]:

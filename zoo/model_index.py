@@ -1,4 +1,6 @@
-"""Evaluation rows as Hugging Face's `model-index`, and back.
+"""The model's own evaluation rows as Hugging Face's `model-index`, and back.
+
+What baselines reached stays in the `cellzoo` block: `model-index` is read as the model's results.
 
 The mapping keeps every field of a row, so that `huggingface_hub.EvalResult` objects made from a
 card give the rows back: data set, role and condition become the data set's name, split and config;
@@ -22,7 +24,7 @@ _ARGS = (
 
 def to_model_index(block: CellZooBlock) -> list[dict[str, Any]]:
     """The value of `model-index` for a card."""
-    results = [_to_result(block.task, row) for row in block.evaluation]
+    results = [_to_result(block.task, row) for row in block.evaluation if row.method == "model"]
     return [{"name": block.name, "results": results}]
 
 

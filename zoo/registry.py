@@ -14,7 +14,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from zoo.card import CardModel, Line, Modality, ModelName, Sha256, Task, Version
+from zoo.card import (
+    CardModel,
+    Line,
+    Modality,
+    ModelName,
+    OutputName,
+    Row,
+    Sha256,
+    Task,
+    ValueKind,
+    Version,
+)
 from zoo.card_file import problems_of
 from zoo.errors import InvalidRegistry, MalformedReference, UnknownModel, UnknownVersion
 from zoo.manifest import Manifest
@@ -24,6 +35,20 @@ MAXIMUM_BYTES = 64_000_000
 
 _REFERENCE = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)(?:@(\d{1,5}\.\d{1,5}\.\d{1,5}))?")
 _NAME_LIKE = re.compile(r"[\w.-]{1,64}")
+
+
+class Score(CardModel):
+    """The headline of a card with its numbers."""
+
+    metric: Line
+    value: float
+    interval: tuple[float, float] | None
+    """95% interval."""
+    n: Annotated[int, Field(ge=0)]
+    dataset: Line
+    baseline: Line | None
+    """The best baseline of the same cells."""
+    baseline_value: float | None
 
 
 class Entry(CardModel):
@@ -36,10 +61,19 @@ class Entry(CardModel):
     size: Annotated[int, Field(ge=0)]
     """Bytes of all its files."""
     task: Task
+    architecture: Line
     modality: Modality
+    value_kinds: list[ValueKind]
     organism: Line
     tissues: list[Line]
     summary: Line
+    outputs: list[OutputName]
+    interpretation: list[Line]
+    """What explains an answer: `attribution` of `explain.onnx`, `pathway_attention`, `mask`."""
+    headline: Score | None
+    parameters: Annotated[int, Field(gt=0)]
+    cells_per_second: Annotated[float, Field(gt=0)]
+    """As measured for the card, on the machine that the card names."""
     license: Line
     locations: list[Line] = Field(min_length=1)
     """URIs of the places where it really is."""
@@ -64,13 +98,42 @@ class Entry(CardModel):
             digest=manifest.digest,
             size=sum(file.size for file in manifest.files),
             task=card.task,
+            architecture=card.architecture,
             modality=card.inputs.modality,
+            value_kinds=card.inputs.value_kinds,
             organism=card.inputs.organism,
             tissues=card.inputs.tissues,
             summary=card.summary,
+            outputs=list(card.output_names),
+            interpretation=_interpretation(manifest),
+            headline=_score(manifest),
+            parameters=card.compute.parameters,
+            cells_per_second=card.compute.cells_per_second,
             license=card.license,
             locations=list(locations),
         )
+
+
+def _interpretation(manifest: Manifest) -> list[str]:
+    own = [n for n in manifest.card.output_names if n in ("mask", "pathway_attention")]
+    return (["attribution"] if manifest.file("explain") else []) + own
+
+
+def _score(manifest: Manifest) -> Score | None:
+    card = manifest.card
+    if card.headline is None:
+        return None
+    rows: dict[str | None, Row] = {row.id: row for row in (*card.evaluation, *card.robustness)}
+    row, baseline = rows[card.headline.row], rows.get(card.headline.baseline)
+    return Score(
+        metric=row.metric,
+        value=row.value,
+        interval=row.interval,
+        n=row.n,
+        dataset=row.dataset,
+        baseline=baseline.method if baseline else None,
+        baseline_value=baseline.value if baseline else None,
+    )
 
 
 class Registry(CardModel):

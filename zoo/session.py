@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from zoo import gpu
 from zoo.card import CellZooBlock
-from zoo.digest import sha256_of
 from zoo.errors import DeviceUnavailable, InvalidGraph
+from zoo.gate.graph import ensure_harmless
 
 Device = Literal["auto", "cpu", "cuda"]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -83,6 +83,7 @@ class Session:
         """
         import onnxruntime
 
+        ensure_harmless(graph, card, genes)
         options = _options(onnxruntime, threads)
         fit = gpu.Fit(gpu.driver(), gpu.needed_cuda())
         providers = _providers(onnxruntime.get_available_providers(), device, fit, on_notice)
@@ -99,7 +100,7 @@ class Session:
                 raise DeviceUnavailable("cuda", _NOT_LOADED)
             on_notice(f"Running on the CPU: {_NOT_LOADED}.")
         inputs = frozenset(node.name for node in session.get_inputs())
-        _hold_against_card(session, inputs, card, genes)
+        _hold_against_card(session, inputs, card)
         return cls(
             inputs=inputs,
             device="cuda" if running == _CUDA else "cpu",
@@ -186,23 +187,8 @@ def _preload(runtime: Any) -> None:
             runtime.preload_dlls(directory="")
 
 
-def _hold_against_card(
-    session: Any, inputs: frozenset[str], card: CellZooBlock, genes: bytes
-) -> None:
-    """Refuse a graph that disagrees with its card, its genes or the contract."""
-    metadata = session.get_modelmeta().custom_metadata_map
-    expected = {
-        "cellzoo_contract": str(card.contract),
-        "cellzoo_name": card.name,
-        "cellzoo_version": card.version,
-        "cellzoo_genes_sha256": sha256_of(genes),
-    }
-    for key, value in expected.items():
-        if metadata.get(key) != value:
-            raise InvalidGraph(
-                card.reference,
-                f"its metadata says {key} = {metadata.get(key)!r} where {value!r} is expected",
-            )
+def _hold_against_card(session: Any, inputs: frozenset[str], card: CellZooBlock) -> None:
+    """Refuse a graph whose inputs and outputs are not those of its card."""
     recipe = card.inputs.graph_recipe
     if inputs & _GRAPH_INPUTS != (_GRAPH_INPUTS if recipe else set()):
         raise InvalidGraph(

@@ -34,6 +34,7 @@ from zoo.card_file import ModelCard
 from zoo.digest import sha256_of_file
 from zoo.errors import InvalidPlan
 from zoo.evaluation import compute, figures, measurements
+from zoo.headline import headline_of
 from zoo.organism import infer_organism
 
 _DEFAULT_INTENDED = "Cells like those that it was trained on; look at the evaluation rows first."
@@ -94,6 +95,7 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
         inputs=_inputs(findings),
         outputs=list(fitted.outputs),
         prob_kind=fitted.prob_kind if fitted.labels else None,
+        headline=headline_of(told.evaluation, plan.task or recipe.task),
         scope=Scope(
             intended=plan.scope.intended or list(recipe.intended) or [_DEFAULT_INTENDED],
             out_of_scope=plan.scope.out_of_scope

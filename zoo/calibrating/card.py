@@ -22,6 +22,7 @@ from zoo.card import (
     Tolerance,
 )
 from zoo.evaluation.measurements import row_key
+from zoo.headline import headline_of
 
 _MODEL = "model"
 _MODEL_IN_ID = re.compile(r"\.model(?=\.|$)")
@@ -78,7 +79,7 @@ def calibrated_block(
         "summary": f"{summary}{_CALIBRATED_ON}{n:,} labelled cells of {cells.name}",
         "scope": _scope(before, identity, cells, calibrator, rows),
         "prob_kind": "softmax",
-        "headline": None,
+        "headline": headline_of(rows, before.task),
         "calibration": _calibration(cells, calibrator),
         "data": [*before.data, _source(cells)],
         "evaluation": [*rows, *_of_version(before.evaluation, before)],

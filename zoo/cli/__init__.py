@@ -45,6 +45,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Contribute": {
         "evaluate": ("zoo.cli.evaluate:evaluate", "Measure a model on labelled data."),
+        "validate": (
+            "zoo.cli.validate:validate",
+            "Say what a model folder lacks.",
+        ),
+        "diff": ("zoo.cli.diff:diff", "Show what changed between two versions of a model."),
         "test": ("zoo.cli.test:test", "Compare a model's answers with its stored ones."),
         "registry": ("zoo.cli.registry:registry", "Make registry.json from cards/."),
     },

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from zoo.card import Task
+from zoo.card import Modality, OutputName, Task, ValueKind
 from zoo.cli import output
 from zoo.cli.options import json_option, offline_option
 
@@ -24,17 +24,46 @@ if TYPE_CHECKING:
     type=click.Choice(get_args(Task), case_sensitive=False),
     help="Only models for this task.",
 )
+@click.option("--architecture", metavar="WORD", help="Only architectures that contain this word.")
+@click.option(
+    "--modality",
+    type=click.Choice(get_args(Modality), case_sensitive=False),
+    help="Only models for this kind of measurement.",
+)
+@click.option(
+    "--value-kind", type=click.Choice(get_args(ValueKind)), help="Only models that take these."
+)
 @click.option("--organism", metavar="NAME", help="Only models for this organism, e.g. human.")
 @click.option("--tissue", metavar="WORD", help="Only models whose tissues contain this word.")
+@click.option("--metric", metavar="NAME", help="Only models with this metric as their headline.")
+@click.option("--beats-baseline", is_flag=True, help="Only headlines above the best baseline.")
+@click.option(
+    "--output", type=click.Choice(get_args(OutputName)), help="Only models with this output."
+)
+@click.option(
+    "--interpretation", type=click.Choice(["attribution", "pathway_attention", "mask"]),
+    help="Only models that explain themselves in this way.",
+)  # fmt: skip
+@click.option("--license", "license_", metavar="WORD", help="Only licenses that contain this word.")
+@click.option("--largest", type=click.FloatRange(0), metavar="MB", help="Not larger than this.")
+@click.option("--fastest", type=click.FloatRange(0), metavar="N", help="At least N cells/s.")
+@click.option("--table", is_flag=True, help="The catalogue's table: headlines, size, speed, ….")
 @click.option("--all", "everything", is_flag=True, help="Also models that are not to be had here.")
 @json_option
 def list_models(
-    task: str | None, organism: str | None, tissue: str | None, everything: bool, as_json: bool
+    organism: str | None,
+    license_: str | None,
+    largest: float | None,
+    table: bool,
+    everything: bool,
+    as_json: bool,
+    **wanted: Any,
 ) -> None:
     """List the models that can be pulled by name, the newest version of each.
 
     In a container these are the models that it holds.
     """
+    from zoo import catalogue
     from zoo.cache import Cache
     from zoo.loaded import known_registry
     from zoo.organism import canonical_organism
@@ -43,17 +72,20 @@ def list_models(
 
     settings = Settings.read()
     known = newest(known_registry(settings), settings.models)
-    entries = known if everything else obtainable(known, Cache(settings.cache))
-    hidden = len(known) - len(entries)
-    if task:
-        entries = [entry for entry in entries if entry.task == task]
-    if organism:
-        wanted = canonical_organism(organism).lower()
-        entries = [entry for entry in entries if entry.organism.lower() == wanted]
-    if tissue:
-        entries = [e for e in entries if any(tissue.lower() in t.lower() for t in e.tissues)]
-    _print_entries(entries, as_json=as_json, none="No model fits. 'zoo list --all' shows all.")
-    if hidden and not as_json:
+    here = known if everything else obtainable(known, Cache(settings.cache))
+    filters = catalogue.Wanted(
+        organism=canonical_organism(organism) if organism else None,
+        license=license_,
+        largest=None if largest is None else int(largest * 1e6),
+        **wanted,
+    )
+    entries = [entry for entry in here if filters.fits(entry)]
+    none = "No model fits. 'zoo list --all' shows all."
+    if table and not as_json and entries:
+        output.print_table("", catalogue.HEADS, [catalogue.line(entry) for entry in entries])
+    else:
+        _print_entries(entries, as_json=as_json, none=none)
+    if (hidden := len(known) - len(here)) and not as_json:
         output.print_note(f"{hidden} more are in the registry and not here: zoo list --all")
 
 
@@ -117,8 +149,7 @@ def pull(name: str, offline: bool, as_json: bool) -> None:
 
 def _print_entries(entries: Sequence[Entry], *, as_json: bool, none: str) -> None:
     if as_json:
-        fields = ("name", "version", "task", "organism", "summary")
-        output.print_json([entry.model_dump(include=set(fields)) for entry in entries])
+        output.print_json([entry.model_dump(mode="json") for entry in entries])
     elif not entries:
         output.print_text(none)
     else:

@@ -23,6 +23,7 @@ from zoo.evaluation import figures, measurements
 from zoo.evaluation.evaluating import EvaluatedData
 from zoo.evaluation.measurements import on_card
 from zoo.evaluation.tables import key_of, markdown, tables
+from zoo.headline import headline_of
 from zoo.manifest import FILE_NAME, Manifest
 from zoo.writing.model_folder import model_folder
 
@@ -115,9 +116,11 @@ def _block(block: CellZooBlock, measured: Measured) -> CellZooBlock:
     for done in measured.data:
         if done.data.dataset not in sources and done.sha256 not in files:
             sources[done.data.dataset] = _source(done)
+    evaluation = _merged(block.evaluation, others)
     changed = {
         **block.model_dump(),
-        "evaluation": [row.model_dump() for row in _merged(block.evaluation, others)],
+        "headline": headline_of(evaluation, block.task),
+        "evaluation": [row.model_dump() for row in evaluation],
         "robustness": [row.model_dump() for row in _merged(block.robustness, disturbed)],
         "data": [source.model_dump() for source in sources.values()],
     }

@@ -37,6 +37,7 @@ from zoo.card_file import ModelCard
 from zoo.evaluation import compute, figures, measurements, metrics
 from zoo.evaluation.cells import Placed
 from zoo.evaluation.robustness import COVERAGES, GENES_REMOVED, THINNING
+from zoo.headline import headline_of
 from zoo.vocabulary import GeneVocabulary
 
 RELEASE_DATE = "2026-11-22"
@@ -68,6 +69,7 @@ def block_of(folder: Path, findings: Findings, numbers: Numbers, choices: Choice
     cells, facts = findings.cells, findings.facts
     tolerances, used = measure_graph(folder, cells)
     own_from = choices.settings.own_scores_from
+    evaluation = [row for row in findings.rows if tables.on_card(row)]
     few = pooled_classes(labelled(cells, "calibration").labels, len(LABELS), own_from)
     return CellZooBlock(
         card_version=1,
@@ -100,6 +102,7 @@ def block_of(folder: Path, findings: Findings, numbers: Numbers, choices: Choice
         ),
         thresholds=Thresholds.model_validate(facts["thresholds"]),
         prob_kind="softmax",
+        headline=headline_of(evaluation, "cell_type_annotation"),
         calibration=Calibration(
             method=METHOD,
             data="pbmc3k cells held out from training",
@@ -119,7 +122,7 @@ def block_of(folder: Path, findings: Findings, numbers: Numbers, choices: Choice
             hyper_parameters=choices.settings.as_json(),
             wall_seconds=facts["wall_seconds"],
         ),
-        evaluation=[row for row in findings.rows if tables.on_card(row)],
+        evaluation=evaluation,
         robustness=[row for row in findings.rows if tables.on_card_as_robustness(row)],
         compute=used,
         changelog=[
