@@ -14,11 +14,11 @@ LAYERS = {
     3: """
         searching runner model annotation preparing parity inference count_stream
         examination provenance training_data data portions domains run_options evaluation
-        recipes calibrating container imaging doctor trial contributing
+        recipes calibrating container imaging doctor trial adoption contributing
     """,
     2: """
-        checkout onnx_graph pull parts cache shelf loaded bundles hubs session gpu reading
-        writing
+        trial subscriptions checkout onnx_graph pull parts cache shelf loaded bundles hubs
+        session gpu reading writing
     """,
     1: """
         card card_file model_index manifest registry vocabulary labels table alignment
