@@ -81,11 +81,11 @@ def test_no_baseline(folder: Path) -> None:
 def test_hints_are_left(folder: Path) -> None:
     change_card(folder, summary="<<one line: what it does>>")
     card = folder / "README.md"
-    card.write_text(f"{card.read_text()}\n<<when to use it>>\n")
+    card.write_text(f"{card.read_text()}\n## Use\n\n<<when to use it>>\n")
     report = validate(folder)
     assert [(f.detail, f.remedy) for f in report.findings] == [
         ("cellzoo.summary is not filled", "one line: what it does"),
-        ("text is not filled", "when to use it"),
+        ("'Use' of README.md is not filled", "when to use it"),
     ]
     assert report.next_step == "Next: one line: what it does (1 more after it)"
 

@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Contribute": {
         "evaluate": ("zoo.cli.evaluate:evaluate", "Measure a model on labelled data."),
+        "new": ("zoo.cli.new:new", "Begin a model of your own."),
         "validate": (
             "zoo.cli.validate:validate",
             "Say what a model folder lacks.",

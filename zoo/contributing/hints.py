@@ -1,4 +1,4 @@
-"""Hints: places of a card that only its author can fill.
+"""Hints: places of a plan or a card that only its author can fill.
 
 `zoo new` writes `<<what belongs here>>` at each of them; nothing that holds one can be published.
 """
@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from zoo.card_file import require_yaml, split
+from zoo.errors import ZooError
 
-CARD = "README.md"
-_HINT = re.compile(r"<<(.+?)>>", re.S)
+_HINT = re.compile(r"<<(.+?)>>")
 
 
 def hint(text: str) -> str:
@@ -22,19 +23,33 @@ def hint(text: str) -> str:
 
 
 def unfilled(folder: Path) -> list[tuple[str, str]]:
-    """Each place of a folder's card that still holds a hint, with the hint."""
-    path = folder / CARD
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if "<<" not in text:
-        return []
+    """Each place of a folder's plan and card that still holds a hint, with the hint."""
+    found: list[tuple[str, str]] = []
+    for path in sorted(folder.iterdir()):
+        if path.name in ("README.md", "plan.toml", "card.md") and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if "<<" in text:
+                found += _in_file(path, text)
+    return found
+
+
+def _in_file(path: Path, text: str) -> Iterator[tuple[str, str]]:
     try:
-        front, prose = split(text, str(path))
-        matter = require_yaml().safe_load(front)
-    except Exception:  # whatever is wrong with the card, the schema's own check says it
-        return []
-    return [*_in(matter, ""), *(("text", found) for found in _HINT.findall(prose))]
+        if path.suffix == ".toml":
+            matter, prose = tomllib.loads(text), ""
+        elif path.name == "README.md":
+            front, prose = split(text, str(path))
+            matter = require_yaml().safe_load(front)
+        else:
+            matter, prose = {}, text
+    except (ValueError, ZooError):  # whatever is wrong with the file, its own check says it
+        return
+    yield from _in(matter, "")
+    heading = path.name
+    for line in prose.splitlines():
+        heading = line.lstrip("# ") if line.startswith("#") else heading
+        for found in _HINT.findall(line):
+            yield f"{heading!r} of {path.name}", found
 
 
 def _in(value: Any, place: str) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from typing import Literal, get_args
 
 from zoo.card import CellZooBlock
 from zoo.contributing.hints import unfilled
+from zoo.contributing.scaffold import PLAN, command_of
 from zoo.contributing.trying import contract, parity, resources, sample_labels, scale
 from zoo.errors import ZooError
 from zoo.gate import files
@@ -28,6 +29,7 @@ from zoo.trial import try_graph
 
 Level = Literal["inspect", "surface", "deep"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+CARD = "README.md"
 Status = Literal["passed", "failed", "missing", "note"]
 
 
@@ -119,10 +121,15 @@ def validate(folder: Path, level: Level = "surface") -> Report:
 
 def _inspect(report: Report) -> Iterator[Finding]:
     folder = report.folder
+    is_scaffold = (folder / PLAN).is_file() and not (folder / CARD).is_file()
+    what = "plan" if is_scaffold else "card"
     hints = unfilled(folder)
     for place, hint in hints:
-        yield Finding("inspect", "card", "missing", f"{place} is not filled", hint)
-    if hints:
+        yield Finding("inspect", what, "missing", f"{place} is not filled", hint)
+    if is_scaffold and not hints:
+        detail = "the plan is filled, and the model is not made yet"
+        yield Finding("inspect", what, "missing", detail, command_of(folder))
+    if is_scaffold or hints:
         return
     try:
         manifest = Manifest.of_folder(folder)
