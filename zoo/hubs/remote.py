@@ -59,7 +59,7 @@ class RemoteCollection:
             with open_remote(f"{self.uri}/{REGISTRY}", self.uri) as stream:
                 return stream.read(MAXIMUM_BYTES + 1)
         except HubUnreachable as error:
-            if isinstance(error.__cause__, FileNotFoundError):
+            if isinstance(error.__cause__, FileNotFoundError) and _is_absent(error.__cause__):
                 return None
             raise
 
@@ -127,5 +127,22 @@ def _failures_told(uri: str) -> Iterator[None]:
         detail = f"access denied ({error}); it takes the credentials of the environment"
         raise HubUnreachable(uri, detail) from error
     except Exception as error:  # each file system has classes of its own
-        detail = " ".join(str(error).split())[:300] or type(error).__name__
-        raise HubUnreachable(uri, detail) from error
+        raise HubUnreachable(uri, _in_words(error)) from error
+
+
+def _is_absent(error: FileNotFoundError) -> bool:
+    """Whether the server said so; fsspec says the same of a server that cannot be reached."""
+    root = _root(error)
+    told = type(root).__name__
+    broken = isinstance(root, OSError) and not isinstance(root, FileNotFoundError)
+    return not (broken or "Connect" in told or "Timeout" in told)
+
+
+def _root(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
+
+
+def _in_words(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
