@@ -28,6 +28,8 @@ from zoo.errors import (
     NotCached,
     UnknownModel,
 )
+from zoo.gate.files import ensure_bounded, ensure_data
+from zoo.gate.graph import ensure_harmless
 from zoo.hubs import Hub, hub_for
 from zoo.hubs.arrival import Arriving, published_manifest, verified
 from zoo.hubs.folder import FolderHub
@@ -36,6 +38,10 @@ from zoo.manifest import FILE_NAME, MAXIMUM_BYTES, FileRole, Manifest, ModelFile
 from zoo.registry import Entry, Registry
 from zoo.settings import Settings
 from zoo.shelf import catalog, find
+from zoo.trial import try_graph
+
+_OWN = "embedded:"
+"""What comes with the package needs no trial; every other place does."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes fetched so far and the bytes in all."""
@@ -271,6 +277,7 @@ def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> Manifest:
     if manifest.reference != entry.reference:
         detail = f"it is of {manifest.reference!r}, not of {entry.reference!r}"
         raise InvalidManifest(f"{hub.uri}/{FILE_NAME}", detail)
+    ensure_bounded(manifest)
     missing = [file for file in manifest.files if not cache.has(file.sha256, file.size)]
     total, done = sum(file.size for file in missing), 0
     with cache.committing(entry.name, entry.version, content):
@@ -279,7 +286,27 @@ def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> Manifest:
             done += file.size
             if on_progress:
                 on_progress(done, total)
+        if not hub.uri.startswith(_OWN):
+            _admit(manifest, hub, cache)
     return manifest
+
+
+def _admit(manifest: Manifest, hub: Hub, cache: Cache) -> None:
+    """Let a model from elsewhere in: data alone, a harmless graph that passes its trial.
+
+    What is refused stays unnamed in the cache, until `zoo cache prune`.
+    """
+    contents = {}
+    for file in manifest.files:
+        content = cache.read(file.sha256)
+        if content is None:
+            raise CacheUnwritable(str(cache.root), f"{file.path!r} does not stay whole there")
+        ensure_data(file, content, manifest.reference)
+        contents[file.role] = content
+    for role in ("graph", "explain"):
+        if role in contents:
+            ensure_harmless(contents[role], manifest.card, contents["genes"])
+            try_graph(contents[role], manifest.card)
 
 
 def _store(file: ModelFile, hub: Hub, cache: Cache) -> None:

@@ -50,8 +50,18 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Contribute": {
         "evaluate": ("zoo.cli.evaluate:evaluate", "Measure a model on labelled data."),
+        "new": ("zoo.cli.new:new", "Begin a model of your own."),
+        "validate": (
+            "zoo.cli.validate:validate",
+            "Say what a model folder lacks.",
+        ),
+        "publish": ("zoo.cli.publish:publish", "Publish a model folder to a collection."),
+        "diff": ("zoo.cli.diff:diff", "Show what changed between two versions of a model."),
         "test": ("zoo.cli.test:test", "Compare a model's answers with its stored ones."),
-        "registry": ("zoo.cli.registry:registry", "Make registry.json from cards/."),
+        "registry": (
+            "zoo.cli.registry:registry",
+            "Add, list and update registries.",
+        ),
     },
     "Manage": {
         "pull": ("zoo.cli.models:pull", "Fetch a model into the cache."),

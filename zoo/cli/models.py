@@ -112,20 +112,25 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
+@click.option(
+    "--from", "uri", metavar="URI",
+    help="Take it from the collection at this URI, and from nowhere else.",
+)  # fmt: skip
 @offline_option
 @json_option
-def pull(name: str, offline: bool, as_json: bool) -> None:
+def pull(name: str, uri: str | None, offline: bool, as_json: bool) -> None:
     """Fetch the model NAME, or NAME@VERSION, into the cache and verify every file."""
+    from zoo import adoption
     from zoo import pull as pulling
     from zoo.settings import Settings
 
+    settings = Settings.read(offline=offline)
     with _progress(show=sys.stderr.isatty() and not as_json) as on_progress:
-        model = pulling.pull(
-            name,
-            settings=Settings.read(offline=offline),
-            on_progress=on_progress,
-            on_notice=output.print_note,
-        )
+        how: dict[str, Any] = {"on_progress": on_progress, "on_notice": output.print_note}
+        if uri is None:
+            model = pulling.pull(name, settings=settings, **how)
+        else:
+            model = adoption.adopt(name, uri, settings, **how)
         for file in model.files:  # a damaged file of the cache is found and fetched again
             model.load(file)
     size = sum(file.size for file in model.files)

@@ -14,12 +14,13 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
+import json
 import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from zoo.errors import DigestMismatch, HubDenied, HubUnreachable, PushRefused
@@ -207,6 +208,44 @@ class OciRepository:
             self._accepted(answer, "the manifest", 201)
         return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
+    # -- references ------------------------------------------------------------------------------
+
+    def referrers(self, digest: str) -> list[dict[str, Any]]:
+        """Descriptors of the artifacts that refer to a manifest.
+
+        By the referrers API, else by the index under the tag that the specification names for
+        registries without it.
+
+        Raises
+        ------
+        HubUnreachable, HubDenied, DigestMismatch
+
+        """
+        content = self._referrers_by_api(digest)
+        if content is None:
+            tag = _referrers_tag(digest)
+            content = self.manifest(tag, INDEX_TYPES).content if self.has_manifest(tag) else b"{}"
+        try:
+            entries = json.loads(content).get("manifests", [])
+        except (ValueError, AttributeError) as error:
+            raise HubUnreachable(self.uri, "its list of referrers is no index") from error
+        return [entry for entry in entries if isinstance(entry, dict)]
+
+    def list_referrer(self, digest: str, entry: dict[str, Any]) -> None:
+        """Have a pushed artifact found by what it refers to, where the registry does not itself."""
+        if self._referrers_by_api(digest) is not None:
+            return
+        known = [one for one in self.referrers(digest) if one.get("digest") != entry["digest"]]
+        index = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": [*known, entry]}
+        self.push_manifest(json.dumps(index).encode(), INDEX_TYPES[0], _referrers_tag(digest))
+
+    def _referrers_by_api(self, digest: str) -> bytes | None:
+        ask = Ask("GET", f"{self._base}/referrers/{digest}", {"Accept": INDEX_TYPES[0]})
+        with self._send(ask) as answer:
+            if not self._found(answer, "referrers"):
+                return None
+            return answer.read(LARGEST_MANIFEST)
+
     # -- one exchange ----------------------------------------------------------------------------
 
     def _send(self, ask: Ask, *, push: bool = False, also: str = "") -> Answer:
@@ -308,6 +347,10 @@ def _copy(answer: Answer, size: int, target: BinaryIO) -> tuple[int, str]:
         target.write(piece)
         got += len(piece)
     return got, f"sha256:{hashed.hexdigest()}"
+
+
+def _referrers_tag(digest: str) -> str:
+    return digest.replace(":", "-")
 
 
 def _said(answer: Answer) -> str:
