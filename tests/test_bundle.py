@@ -19,7 +19,6 @@ from zoo.cache import Cache
 from zoo.checkout import Checkout
 from zoo.digest import sha256_of
 from zoo.errors import (
-    BundleConflict,
     BundleDamaged,
     BundleTooLarge,
     BundleTruncated,
@@ -28,6 +27,7 @@ from zoo.errors import (
     FileMissing,
     ImageTagged,
     InvalidBundle,
+    NameTaken,
     NotABundle,
     ZooError,
 )
@@ -416,9 +416,9 @@ def test_a_name_that_is_taken(
         write_bundle(pulled, Entry.of(pulled.manifest, ["bundle:"]), path)
         return path.read_bytes()
 
-    assert "'tiny@1.0.0' has the digest" in refuse(bundle_of("tiny"), BundleConflict)
+    assert "'tiny@1.0.0' there has the digest" in refuse(bundle_of("tiny"), NameTaken)
     run_zoo("bundle", "load", bundle)
-    assert "'blood@1.0.0' has the digest" in refuse(bundle_of("blood"), BundleConflict)
+    assert "'blood@1.0.0' there has the digest" in refuse(bundle_of("blood"), NameTaken)
     assert run_zoo("cache", "rm", "blood@1.0.0").code == 0
     assert run_zoo("bundle", "load", tmp_path / "blood.tar").code == 0
 

@@ -13,10 +13,8 @@ from zoo.bundles.hub import SCHEME
 from zoo.bundles.image_names import image_names
 from zoo.bundles.index import IMAGE, MODEL
 from zoo.cache import Cache
-from zoo.digest import sha256_of
-from zoo.errors import BundleConflict, ImageTagged
-from zoo.hubs import embedded
-from zoo.loaded import ImageArchive, Loaded, loaded
+from zoo.errors import ImageTagged
+from zoo.loaded import ImageArchive, Loaded, ensure_same_name
 from zoo.manifest import FILE_NAME as MANIFEST
 from zoo.manifest import Manifest
 from zoo.pull import fetch
@@ -47,7 +45,7 @@ def load_bundle(path: Path, settings: Settings, *, with_image: bool = True) -> U
     manifest = _manifest(bundle)
     cache = Cache(settings.cache)
     entry = bundle.index.entry
-    _ensure_same_name(entry, cache)
+    ensure_same_name(entry, settings)
     located = entry.model_copy(update={"locations": [f"{SCHEME}{path.resolve()}"]})
     images = _store_image(bundle, cache) if with_image else []
     fetch(located, settings=settings)
@@ -60,21 +58,6 @@ def _manifest(bundle: Bundle) -> Manifest:
         manifest = Manifest.parse(stream.read(), f"{bundle.path}/{MODEL}{MANIFEST}")
     bundle.index.hold_against(manifest, str(bundle.path))
     return manifest
-
-
-def _ensure_same_name(entry: Entry, cache: Cache) -> None:
-    """Refuse another model under a name that is taken: one word must mean one model."""
-    for known in embedded.embedded_registry().models:
-        if known.reference == entry.reference:
-            if known.digest != entry.digest:
-                raise BundleConflict(entry.reference, known.digest, entry.digest, is_cached=False)
-            return
-    brought = {record.entry.reference: record.entry.digest for record in loaded(cache)}
-    before = brought.get(entry.reference)
-    if before is None and (content := cache.manifest(entry.name, entry.version)) is not None:
-        before = sha256_of(content)
-    if before not in (None, entry.digest):
-        raise BundleConflict(entry.reference, str(before), entry.digest, is_cached=True)
 
 
 def _store_image(bundle: Bundle, cache: Cache) -> list[ImageArchive]:

@@ -14,7 +14,6 @@ from zoo.errors.base import (
     ZooError,
 )
 from zoo.errors.bundle import (
-    BundleConflict,
     BundleDamaged,
     BundleTooLarge,
     BundleTruncated,
@@ -199,7 +198,6 @@ __all__ = [
     "AlphaTooSmall",
     "BaseImageMissing",
     "BuildFailed",
-    "BundleConflict",
     "BundleDamaged",
     "BundleTooLarge",
     "BundleTruncated",

@@ -99,32 +99,6 @@ class BundleDamaged(IntegrityError):
         )
 
 
-class BundleConflict(IntegrityError):
-    """The machine knows another model under the same name and version."""
-
-    example = {
-        "reference": "pbmc-celltype@1.0.0",
-        "known": "a" * 64,
-        "brought": "b" * 64,
-        "is_cached": False,
-    }
-
-    def __init__(self, reference: str, known: str, brought: str, *, is_cached: bool) -> None:
-        self.reference, self.known, self.brought = reference, known, brought
-        self.is_cached = is_cached
-        hint = (
-            f"To take this one instead: 'zoo cache rm {reference}', then load it again."
-            if is_cached
-            else "The registry of this CellZoo decides what the name means. If the model was "
-            "changed, it needs a new version; if CellZoo is old, install a newer one."
-        )
-        super().__init__(
-            f"The bundle's {reference!r} has the digest {brought[:12]}…, but here that name is "
-            f"{known[:12]}….",
-            f"Nothing of it was kept. {hint}",
-        )
-
-
 class ImageTagged(IntegrityError):
     """The image in a bundle would be stored under other names than it says."""
 
