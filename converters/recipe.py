@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from zoo.evaluation.asked import Measurer
     from zoo.evaluation.cells import LabelledCells
 
-Need = Literal["label", "batch", "slide_key", "coordinates"]
+Need = Literal["label", "batch", "slide_key", "coordinates", "perturbation"]
 
 
 @dataclass(frozen=True, kw_only=True)

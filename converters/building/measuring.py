@@ -58,7 +58,9 @@ class Measuring:
         ]
         shown = learned[0]
         if len(division.folds) > 1:
-            self._fold_by_fold(fits, division, learned, setting, into)
+            # Responses are measured by label and group anyway, and a fold holds one label alone.
+            if self.order.plan.data.perturbation is None:
+                self._fold_by_fold(fits, division, learned, setting, into)
             columns = np.unique(np.concatenate([fit.columns for fit in fits]))
             own = [np.searchsorted(columns, fit.columns) for fit in fits]
             shown = FoldedBaselines.joined(learned, own)
@@ -146,19 +148,21 @@ class Measuring:
         """All cells over the union of the folds' genes, each with the fold that left it out."""
         columns = np.unique(np.concatenate([fit.columns for fit in fits]))
         cells = division.shipped
-        fold = np.zeros(len(cells), dtype=np.int64)
+        fold = np.full(len(cells), -1, dtype=np.int64)
         for number, one in enumerate(division.folds):
             fold[one.cells.part == "test"] = number
         found = labelled(cells, columns, fits[0].fitted.labels)
         found = replace(found, placed=replace(found.placed, fold=fold))
-        return replace(found, groups=tuple(f.name for f in division.folds), group=fold)
+        if self.order.plan.data.perturbation is None:
+            found = replace(found, groups=tuple(f.name for f in division.folds), group=fold)
+        return found.where(fold >= 0)
 
     def _baselines(self, fit: Fit, cells: TrainingCells) -> TrainedBaselines:
         return TrainedBaselines.of(self._known(fit, cells), self.order.recipe.value_kinds)
 
     def _known(self, fit: Fit, cells: TrainingCells) -> LabelledCells:
         """All cells that are not held out."""
-        return labelled(cells.where(cells.part != "test"), fit.columns, fit.fitted.labels)
+        return labelled(cells.seen(), fit.columns, fit.fitted.labels)
 
     def _setting(self, division: Division, condition: str = "") -> Setting:
         plan = self.order.plan.data
@@ -194,4 +198,6 @@ def labelled(cells: TrainingCells, columns: Int64, labels: tuple[str, ...]) -> L
     if labels and label is not None:
         position = [labels.index(n) if n in labels else -1 for n in names] + [-1]
         names, label = labels, np.array(position, dtype=np.int64)[label]
-    return LabelledCells(placed, names, label, cells.batches, cells.batch)
+    return LabelledCells(
+        placed, names, label, cells.batches, cells.batch, stimulated=cells.stimulated
+    )

@@ -8,6 +8,8 @@ from zoo.evaluation.asked import Asked, Measurer
 from zoo.evaluation.by_embedding import measure_clusters, measure_embedding
 from zoo.evaluation.by_imputation import measure_imputation
 from zoo.evaluation.by_label import measure_labels
+from zoo.evaluation.by_likelihood import measure_likelihood
+from zoo.evaluation.by_response import measure_response
 from zoo.evaluation.by_verdict import measure_verdicts
 from zoo.evaluation.cells import LabelledCells
 from zoo.evaluation.measurements import Measurements, Setting
@@ -29,10 +31,11 @@ def measure(
 ) -> Outputs:
     """Ask a model about cells and keep what can be measured of its answers, baselines beside it.
 
-    Labels, embedding, clusters, imputed values and typicality are measured as far as the model has
-    these outputs and the truth is known; see the modules `by_label`, `by_embedding`,
-    `by_imputation` and `by_verdict` for the rows. Intervals are drawn over groups (donors,
-    patients, slides) where there are three or more, and the condition of every row says so.
+    Labels, embedding, clusters, imputed values, likelihood, responses and typicality are measured
+    as far as the model has these outputs and the truth is known; see the modules `by_label`,
+    `by_embedding`, `by_imputation`, `by_likelihood`, `by_response` and `by_verdict` for the rows.
+    Intervals are drawn over groups (donors, patients, slides) where there are three or more, and
+    the condition of every row says so.
 
     Parameters
     ----------
@@ -66,6 +69,8 @@ def measure(
     measure_embedding(asked)
     measure_clusters(asked)
     measure_imputation(replace(asked, outputs={}))
+    measure_likelihood(asked)
+    measure_response(asked)
     measure_verdicts(asked)
     if further is not None:
         further(asked)
