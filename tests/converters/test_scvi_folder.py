@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("converters.importing")
 h5py = pytest.importorskip("h5py")
 
-from converters.importing.importer import Source  # noqa: E402
 from saved_scvi import GENES, LABELS, Network, content_of, save  # noqa: E402
 
+from converters.importing.importer import Source  # noqa: E402
 from converters.parity import run_graph  # noqa: E402
 from converters.scvi.saved.folder import SavedFolder  # noqa: E402
 from converters.scvi.saved.importer import ScviFolder  # noqa: E402

@@ -167,6 +167,34 @@ class InvalidGraph(IntegrityError):
         )
 
 
+class ForeignFile(IntegrityError):
+    """A model folder holds what is no listed regular file."""
+
+    example = {"folder": "my-model", "file": "genes.tsv", "detail": "it is a symbolic link"}
+
+    def __init__(self, folder: str, file: str, detail: str) -> None:
+        self.folder, self.file, self.detail = folder, file, detail
+        super().__init__(
+            f"{file!r} in the model folder {folder!r} was refused: {detail}.",
+            "A model folder holds nothing but the regular files of its manifest. Remove it, or put "
+            "a copy in its place; 'zoo validate' then makes the manifest anew.",
+        )
+
+
+class TrialFailed(IntegrityError):
+    """A model's first batch in a child process failed or reached a limit."""
+
+    example = {"model": "pbmc-celltype@1.0.0", "detail": "it wants more than 6 GB of memory"}
+
+    def __init__(self, model: str, detail: str) -> None:
+        self.model, self.detail = model, detail
+        super().__init__(
+            f"The graph of {model!r} did not pass its trial: {detail}.",
+            "It was tried on three made-up cells in a process of its own, with limits of memory "
+            "and time. Do not use the model; tell its author.",
+        )
+
+
 class InvalidModelFile(IntegrityError):
     """A table or sample of a model folder cannot be read."""
 
@@ -328,6 +356,19 @@ class ParityFailed(CheckFailed):
             f"{model!r} does not give its stored answers on this machine: {'; '.join(outputs)}.",
             "Do not use it here. Report the output of 'zoo test --json' with your onnxruntime "
             "version.",
+        )
+
+
+class ValidationFailed(CheckFailed):
+    """A model folder is not complete or not sound."""
+
+    example = {"folder": "my-model", "level": "surface", "checks": ["card", "parity"]}
+
+    def __init__(self, folder: str, level: str, checks: Sequence[str]) -> None:
+        self.folder, self.level, self.checks = folder, level, tuple(checks)
+        super().__init__(
+            f"{folder!r} is not valid at level {level}: {', '.join(dict.fromkeys(checks))}.",
+            "The table says what to do about each; 'zoo validate' again shows what is left.",
         )
 
 

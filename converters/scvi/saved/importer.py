@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from zoo.onnx_graph import OnnxGraph, Tensor
 
 from converters.importing.importer import CLASSIFIER, ImportedModel, Importer, Provenance, Source
 from converters.importing.layers import declare_classes, new_graph, softmax
@@ -19,6 +18,7 @@ from converters.scvi.saved.architecture import Architecture
 from converters.scvi.saved.folder import SavedFolder
 from zoo.card import Output, Paper
 from zoo.evaluation.cells import Placed
+from zoo.onnx_graph import OnnxGraph, Tensor
 
 EMBEDDING = Output(
     name="embedding",

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from zoo.onnx_graph import OnnxGraph, Tensor
 
 from converters.importing.layers import dense
 from converters.importing.weights import Weights
+from zoo.onnx_graph import OnnxGraph, Tensor
 
 Numbers = npt.NDArray[np.float64]
 
