@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("sklearn")
 pytest.importorskip("torch")
 
-from converters.building.subject import FoldedBaselines  # noqa: E402
-from zoo.evaluation.cells import LabelledCells, Placed  # noqa: E402
-from zoo.evaluation.trained_baselines import TrainedBaselines  # noqa: E402
+from converters.building.subject import FoldedBaselines
+from zoo.evaluation.cells import LabelledCells, Placed
+from zoo.evaluation.trained_baselines import TrainedBaselines
 
 LABELS = ("beta", "ductal")
 
@@ -34,9 +34,7 @@ def test_each_fold_answers_for_the_cells_that_it_left_out():
         folds.append(TrainedBaselines.of(replace(shown, placed=placed), ("counts",)))
     joined = FoldedBaselines.joined(folds, columns)
     fold = np.arange(40) % 4 // 2
-    codes, scores = joined.predict(
-        "logistic_regression", replace(asked.placed, fold=fold), LABELS
-    )
+    codes, scores = joined.predict("logistic_regression", replace(asked.placed, fold=fold), LABELS)
     assert (codes == asked.label).mean() > 0.9
     assert np.isfinite(scores).all()
     assert not joined.can_share(asked.placed)
