@@ -108,7 +108,7 @@ def _read(path: Path, draft: Draft, sample: Sample) -> tuple[Arrays, str]:
     outputs: Arrays = {}
     try:
         with confined.opened(str(path)) as root:
-            made_with = str(root.attrs.get("made_with", "not stated"))
+            made_with = str(root.attribute("made_with") or "not stated")
             order = _order(root, labels, str(path))
             for name in known:
                 found = root.get(name)
