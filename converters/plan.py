@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from zoo.card import Author, CardModel, Line, ModelName, Paper, Task, Version
 from zoo.card_file import problems_of
 from zoo.errors import FileMissing, InvalidPlan
-from zoo.evaluation.data_set import Condition, DataTerms, EvaluationData
+from zoo.evaluation.data_set import Condition, DataTerms, EvaluationData, Perturbation
 
 
 class TrainingDataPlan(DataTerms):
@@ -36,6 +36,9 @@ class TrainingDataPlan(DataTerms):
     hold_out: list[str] = []
     """Groups of that column (else of `batch`) that are the test; `test` is then not used."""
     leave_one_out: bool = False
+    """Leave out each group in turn; with a `perturbation`, each label of each group."""
+    perturbation: Perturbation | None = None
+    """Which cells were stimulated, for recipes that learn a response."""
     slide_key: str | None = None
     validation: float = 0.2
     test: float = 0.2

@@ -157,7 +157,8 @@ def _sources(findings: Findings) -> list[DataSource]:
             donors=plan.data.donors,
             label_mapping=plan.data.mapping,
             **stated,
-        )
+        ),
+        *findings.fit.fitted.sources,
     ]
     folder = Path(findings.order.request.data).parent
     for data in plan.evaluation:

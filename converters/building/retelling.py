@@ -18,6 +18,7 @@ from converters.plan import Plan
 from zoo.card import CellZooBlock, Scope
 from zoo.card_file import ModelCard
 from zoo.evaluation import measurements
+from zoo.headline import headline_of
 from zoo.staging import write_atomically
 
 
@@ -43,6 +44,7 @@ def retell(folder: Path, config: Path) -> None:
         "summary": plan.summary or card.block.summary,
         "license": plan.license,
         "authors": plan.authors,
+        "headline": headline_of(told.evaluation, plan.task or card.block.task),
         "scope": scope,
         "evaluation": told.evaluation,
         "robustness": told.robustness,

@@ -52,15 +52,15 @@ class CellTypist(Importer):
     def read(self, source: Source) -> ImportedModel:
         """Read scaler and coefficients, and write them as a graph."""
         content = read_pickle(source.path, self.name, classes=SKLEARN)
-        classifier, scaler, description = _parts(source, content)
-        weight, bias, classes = _two_columns(classifier)
+        classifier, scaler, description = parts_of(source, content)
+        weight, bias, classes = coefficients_of(classifier)
         features = classifier.parts.get("features")
-        own = None if features is None else GeneTable.of(_texts(features), str(source.path))
+        own = None if features is None else GeneTable.of(texts_of(features), str(source.path))
         genes = source.genes_for(len(weight), "columns of coef_", own)
         labels = checked_labels(
             source.labels_for(weight.shape[1], "rows of coef_", classes), str(source.path)
         )
-        mean, sd = _scaling(scaler, len(weight))
+        mean, sd = scaling_of(scaler, len(weight))
 
         graph = new_graph(len(genes), total_counts=True, gene_present=True)
         z = scaled(graph, normalized(graph, "library_log1p", TARGET), mean, sd)
@@ -91,7 +91,7 @@ class CellTypist(Importer):
         )
 
 
-def _parts(source: Source, content: Any) -> tuple[Weights, Weights, dict[str, Any]]:
+def parts_of(source: Source, content: Any) -> tuple[Weights, Weights, dict[str, Any]]:
     """State of the classifier, state of the scaler, and the description."""
     path = str(source.path)
     if isinstance(content, Stub):
@@ -113,14 +113,14 @@ def _parts(source: Source, content: Any) -> tuple[Weights, Weights, dict[str, An
     )
 
 
-def _two_columns(classifier: Weights) -> tuple[Any, Any, tuple[str, ...]]:
+def coefficients_of(classifier: Weights) -> tuple[Any, Any, tuple[str, ...]]:
     """Coefficients [genes, classes], intercepts [classes] and labels.
 
     Of two classes scikit-learn keeps one row: the log odds of the second. CellTypist shows both.
     """
     weight = classifier.array("coef_", 2).T
     bias = classifier.array("intercept_", 1)
-    classes = tuple(_texts(classifier.part("classes_")))
+    classes = tuple(texts_of(classifier.part("classes_")))
     classifier.ensure_equal("rows of coef_", weight.shape[1], "intercepts", len(bias))
     if weight.shape[1] == 1 and len(classes) == 2:
         weight = np.concatenate([-weight, weight], axis=1)
@@ -128,7 +128,7 @@ def _two_columns(classifier: Weights) -> tuple[Any, Any, tuple[str, ...]]:
     return weight, bias, classes
 
 
-def _scaling(scaler: Weights, genes: int) -> tuple[Any, Any]:
+def scaling_of(scaler: Weights, genes: int) -> tuple[Any, Any]:
     """Mean (None where the scaler does not centre) and standard deviation of each gene."""
     mean = scaler.array("mean_", 1) if scaler.parts.get("with_mean", True) else None
     sd = scaler.array("scale_", 1)
@@ -140,7 +140,8 @@ def _scaling(scaler: Weights, genes: int) -> tuple[Any, Any]:
     return mean, sd
 
 
-def _texts(values: Any) -> list[str]:
+def texts_of(values: Any) -> list[str]:
+    """Names in an array, as text."""
     return [str(value) for value in np.asarray(values).ravel().tolist()]
 
 

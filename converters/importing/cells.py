@@ -19,7 +19,6 @@ from zoo.examination import examine
 from zoo.reading import Dataset, open_dataset
 from zoo.validation import raise_first
 
-MOST = 100
 _MADE_UP = 24
 _COUNTS_OF_A_CELL = 3000.0
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "feature_id")
@@ -75,9 +74,7 @@ def sample_of(order: ImportOrder, model: ImportedModel) -> Sample:
         examination = examine(dataset, value_kind=declared, unique_cells=False)
         raise_first([f for f in examination.findings if f.code == "value_kind"], force=False)
         assert examination.evidence is not None, "without a red finding there is evidence"
-        rows = np.arange(dataset.cells)
-        if dataset.cells > MOST:
-            rows = np.sort(np.random.default_rng(0).choice(dataset.cells, MOST, replace=False))
+        rows = _rows(dataset, order)
         stream = CountStream(dataset, examination.source, examination.evidence)
         taken = [
             block.take(here - block.start)
@@ -86,19 +83,41 @@ def sample_of(order: ImportOrder, model: ImportedModel) -> Sample:
         ]
         names = dataset.genes(examination.source)
         column = order.plan.sample.label
+        columns = {name: names.columns[name] for name in _ID_COLUMNS if name in names.columns}
+        kept = _needed(model, [names.index, *columns.values()])
         return Sample(
-            counts=_matrix(Block.joined(taken)),
+            counts=_matrix(Block.joined(taken))[:, kept],
             names=dataset.cell_names(0, dataset.cells)[rows].tolist(),
-            genes=names.index.tolist(),
-            columns={
-                name: names.columns[name].tolist() for name in _ID_COLUMNS if name in names.columns
-            },
+            genes=names.index[kept].tolist(),
+            columns={name: values[kept].tolist() for name, values in columns.items()},
             told=f"{len(rows)} cells of {order.plan.sample.accession}"
             if order.plan.sample.accession != "not stated"
             else f"{len(rows)} cells of {path.name}",
             rows=rows,
             labels=_labels(dataset, column, rows),
         )
+
+
+def _needed(model: ImportedModel, names: list[npt.NDArray[np.str_]]) -> npt.NDArray[np.int64]:
+    """int64 [genes kept]: all where whole libraries count, else the model's own: a small sample."""
+    taken = {value.name for value in model.graph.model.graph.input}
+    if "total_counts" in taken:
+        return np.arange(len(names[0]))
+    own = [*model.genes.symbols, *model.genes.ensembl_ids]
+    kept = np.any([np.isin(column, [name for name in own if name]) for column in names], axis=0)
+    found: npt.NDArray[np.int64] = np.flatnonzero(kept)
+    return found
+
+
+def _rows(dataset: Dataset, order: ImportOrder) -> npt.NDArray[np.int64]:
+    """int64 [cells taken], ascending: those of the labels that the plan wants, at most so many."""
+    plan = order.plan.sample
+    rows = np.arange(dataset.cells)
+    if plan.only and plan.label is not None:
+        rows = rows[np.isin(dataset.obs(plan.label)[rows].astype(np.str_), plan.only)]
+    if len(rows) > plan.cells:
+        rows = np.sort(np.random.default_rng(0).choice(rows, plan.cells, replace=False))
+    return rows
 
 
 def _labels(dataset: Dataset, column: str | None, rows: npt.NDArray[np.int64]) -> list[str] | None:

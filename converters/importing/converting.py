@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from converters.importing.agreement import measure_agreement
 from converters.importing.card import NOT_CALIBRATED, Found, block_of, text_of
 from converters.importing.cells import sample_of, write_sample
 from converters.importing.confidence import add_confidence
 from converters.importing.draft import Draft, names_of
 from converters.importing.expected import expected_of
+from converters.importing.grouped import GroupedSubject, measure_grouped
 from converters.importing.importer import Importer
 from converters.importing.order import ImportOrder
 from converters.parity import write_expected
@@ -120,13 +122,19 @@ def _open_block(draft: Draft, found: Found) -> CellZooBlock:
 
 def _evaluate(draft: Draft, parts: ModelParts, found: Found) -> None:
     """Measure the finished graph on the plan's data sets."""
-    sets = draft.order.plan.evaluation
-    if not sets:
-        return
-    into = Measurements(0)
-    kinds = parts.card.inputs.value_kinds
+    plan, folder, into = draft.order.plan, draft.order.data, Measurements(0)
     subject = ModelSubject(parts)
-    found.evaluated = evaluate(subject, sets, draft.order.data, into, value_kinds=kinds)
+    if plan.evaluation:
+        kinds = parts.card.inputs.value_kinds
+        found.evaluated = evaluate(subject, plan.evaluation, folder, into, value_kinds=kinds)
+    reference = draft.order.request.reference
+    answers = None if reference is None else reference.parent
+    for data in plan.grouped:
+        grouped = GroupedSubject.of(subject, data.groups or plan.groups)
+        found.evaluated.append(measure_grouped(grouped, data, folder, into, answers))
+    for told in plan.agreement if answers is not None else []:
+        assert answers is not None, "asked for where there is a folder"
+        measure_agreement(subject, told, folder, answers, into)
     found.rows = [*found.rows, *into.rows]
 
 

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from converters.importing.agreement import AgreementData
+from converters.importing.grouped import GroupedData
 from converters.plan import InputsPlan, ScopePlan
 from zoo.card import (
     Author,
@@ -53,6 +55,10 @@ class SamplePlan(DataTerms):
     file: str | None = None
     label: str | None = None
     """Column of obs to keep."""
+    only: list[str] = []
+    """Take cells with these labels alone."""
+    cells: Annotated[int, Field(gt=0, le=100)] = 100
+    """At most so many."""
 
 
 class CalibrationPlan(DataTerms):
@@ -99,3 +105,9 @@ class ImportPlan(CardModel):
     sample: SamplePlan = SamplePlan()
     calibration: CalibrationPlan = CalibrationPlan()
     evaluation: list[EvaluationData] = []
+    groups: dict[str, list[Line]] = {}
+    """Groups of labels that data sets know, by the model's labels or patterns of them."""
+    grouped: list[GroupedData] = []
+    """Data sets whose labels are these groups."""
+    agreement: list[AgreementData] = []
+    """Whole files on which the source package was asked; needs `--reference`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,13 @@ _ACCEPTED = (
 )
 
 
-def read_torch(path: Path, format: str) -> Any:
+def read_torch(path: Path, format: str, also: Sequence[Any] = ()) -> Any:
     """What the file holds, with its tensors on the CPU; no code of it is run.
+
+    Parameters
+    ----------
+    also
+        Names that the file may hold besides, as `torch.serialization.safe_globals` takes them.
 
     Raises
     ------
@@ -44,7 +50,8 @@ def read_torch(path: Path, format: str) -> Any:
         raise UnreadableWeights(str(path), format, f"it is larger than {MAXIMUM_BYTES:,} bytes")
     _refuse_programs(path, format)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(also)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen unrelated classes
         told = " ".join(str(error).split())
         if named := _GLOBAL.search(told):

@@ -110,8 +110,8 @@ class ForbiddenGlobal(IntegrityError):
     def __init__(self, path: str, format: str, named: str) -> None:
         self.path, self.format, self.named = path, format, named
         super().__init__(
-            f"{path!r} names {named!r}, which the importer {format!r} does not list: such a "
-            "file can run any code through a name. Nothing of it was run.",
+            f"{path!r} names {named!r}, which is not in the list of the importer {format!r}: a "
+            "file like this can run any code through a name. Nothing of it was run.",
             "Do not open it with Python's pickle, joblib or torch.load either, unless you trust "
             "whoever made it. Ask for weights that are data alone: 'zoo convert --list'.",
         )
