@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
 from zoo.card import Author, CardModel, Line, ModelName, Paper, Task, Version
 from zoo.card_file import problems_of
 from zoo.errors import FileMissing, InvalidPlan
-from zoo.evaluation.data_set import Condition, DataTerms, EvaluationData
+from zoo.evaluation.data_set import Condition, DataTerms, EvaluationData, Perturbation
 
 
 class TrainingDataPlan(DataTerms):
@@ -36,6 +36,9 @@ class TrainingDataPlan(DataTerms):
     hold_out: list[str] = []
     """Groups of that column (else of `batch`) that are the test; `test` is then not used."""
     leave_one_out: bool = False
+    """Leave out each group in turn; with a `perturbation`, each label of each group."""
+    perturbation: Perturbation | None = None
+    """Which cells were stimulated, for recipes that learn a response."""
     slide_key: str | None = None
     validation: float = 0.2
     test: float = 0.2
@@ -100,11 +103,25 @@ class Plan(CardModel):
         FileMissing, InvalidPlan
 
         """
-        if not path.is_file():
-            raise FileMissing(str(path))
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidPlan(str(path), f"it is no TOML: {error}") from error
-        except ValidationError as error:
-            raise InvalidPlan(str(path), problems_of(error)) from error
+        return read_plan(path, cls)
+
+
+PlanKind = TypeVar("PlanKind", bound=CardModel)
+
+
+def read_plan(path: Path, kind: type[PlanKind]) -> PlanKind:
+    """Read a plan of some kind.
+
+    Raises
+    ------
+    FileMissing, InvalidPlan
+
+    """
+    if not path.is_file():
+        raise FileMissing(str(path))
+    try:
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidPlan(str(path), f"it is no TOML: {error}") from error
+    except ValidationError as error:
+        raise InvalidPlan(str(path), problems_of(error)) from error

@@ -37,7 +37,7 @@ class TrainingCells:
     names
         str [cells].
     part
-        str [cells]: `train`, `validation` or `test`.
+        str [cells]: `train`, `validation`, `test`, or `left out` of all three.
     labels, label
         Names, and int64 [cells] positions among them, -1 for a cell without; None if no column was
         named.
@@ -45,6 +45,9 @@ class TrainingCells:
         The same of donors, samples or patients.
     slides
         Coordinates and slides; None for cells without a place.
+    stimulated
+        int64 [cells]: 1 for stimulated cells, 0 for control cells, -1 for others; None where
+        nothing was done to any.
     total_counts
         float32 [cells]: counts over all genes of the file, whatever genes are left here.
     facts
@@ -64,6 +67,7 @@ class TrainingCells:
     batches: tuple[str, ...] = ()
     batch: Int64 | None = None
     slides: Slides | None = None
+    stimulated: Int64 | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -80,11 +84,16 @@ class TrainingCells:
             label=None if self.label is None else self.label[keep],
             batch=None if self.batch is None else self.batch[keep],
             slides=None if self.slides is None else self.slides.where(keep),
+            stimulated=None if self.stimulated is None else self.stimulated[keep],
         )
 
     def of(self, part: Part) -> TrainingCells:
         """The cells of one part."""
         return self.where(self.part == part)
+
+    def seen(self) -> TrainingCells:
+        """The cells that a fit may see: those of the parts `train` and `validation`."""
+        return self.where((self.part == "train") | (self.part == "validation"))
 
     def with_genes(self, columns: Int64) -> TrainingCells:
         """The same cells with some of the genes, in this order."""

@@ -160,7 +160,9 @@ class Row(CardModel):
     """Number of cells (or other units, named in the condition) behind the value."""
     interval: tuple[float, float] | None
     """95% interval."""
-    interval_method: Literal["bootstrap", "wilson", "range over seeds"] | None = None
+    interval_method: (
+        Literal["bootstrap", "wilson", "range over seeds", "range over draws"] | None
+    ) = None
     seeds: list[int] = []
     """Seeds over which the value was repeated; `value` is the shipped one's."""
     spread: tuple[float, float] | None = None
@@ -325,7 +327,8 @@ class CellZooBlock(CardModel):
     thresholds: Thresholds = Thresholds()
     calibration: Calibration | None = None
     tolerances: dict[OutputName, Tolerance]
-    data: list[DataSource] = Field(min_length=1)
+    data: list[DataSource]
+    """Data sets that it was trained on and measured with; may be empty for imported weights."""
     imported: Imported | None = None
     training: Training
     evaluation: list[Row]
@@ -366,6 +369,8 @@ class CellZooBlock(CardModel):
         untold = None in (training.cells, training.seed, training.wall_seconds)
         if untold and self.imported is None:
             raise ValueError("only the training of imported weights may have untold fields")
+        if not self.data and self.imported is None:
+            raise ValueError("only imported weights may be without a data set")
         if missing := set(self.output_names) - set(self.tolerances):
             raise ValueError(f"outputs without a tolerance: {sorted(missing)}")
         if "conformal_p" in self.output_names and self.calibration is None:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from zoo import confidence
 from zoo.alignment import Alignment
 from zoo.confidence import CallTable
+from zoo.errors import InvalidModelFile
 from zoo.explanation import Explanation
 from zoo.labels import LabelTable
-from zoo.parts import ModelParts
+from zoo.parts import BY_PATHWAY, ModelParts
 from zoo.portions import Portion
 from zoo.session import Session
 from zoo.top_genes import TopGenes
@@ -117,7 +118,7 @@ class Inference:
         if self.forced:
             columns["forced"] = np.ones(len(verdict), dtype=bool)
         obsm = {name: outputs[name] for name in self.extra & {"prob", "conformal_p", "in_set"}}
-        obsm |= {name: outputs[name] for name in ("mask", "pathway_attention") if name in outputs}
+        obsm |= self._by_pathway(outputs)
         if "embedding" in outputs:
             obsm = {"X_embedding": outputs["embedding"], **obsm}
         return PortionResult(
@@ -143,6 +144,18 @@ class Inference:
                 "group_call": list(self.parts.labels.names),
             }
         return categories
+
+    def _by_pathway(self, outputs: Arrays) -> Arrays:
+        """Outputs with a column for each pathway; provenance names the columns."""
+        found = {name: outputs[name] for name in sorted(BY_PATHWAY) if name in outputs}
+        pathways, card = self.parts.pathways, self.parts.card
+        for name, values in found.items():
+            if pathways is not None and values.shape[1] != len(pathways):
+                detail = (
+                    f"{len(pathways):,} pathways where {name!r} has {values.shape[1]:,} columns"
+                )
+                raise InvalidModelFile(card.reference, "pathways.tsv", detail)
+        return found
 
     def _classifier_columns(self, outputs: Arrays, verdict: npt.NDArray[np.int8]) -> Arrays:
         assert self.parts.labels is not None, "the parts of a classifier have labels"

@@ -103,6 +103,11 @@ class OnnxGraph:
         self.model.graph.initializer.append(tensor)
         return name
 
+    def half_constant(self, value: npt.NDArray[np.floating]) -> Tensor:
+        """float32 values that the file keeps as float16: half the bytes, 3 decimal digits."""
+        half = self.constant(np.asarray(value, dtype=np.float16))
+        return self.node("Cast", half, to=self.onnx.TensorProto.FLOAT)
+
     def type_of(self, array: npt.NDArray[Any]) -> int:
         """ONNX's number for the type of an array."""
         return int(self.onnx.helper.np_dtype_to_tensor_dtype(array.dtype))
@@ -187,6 +192,43 @@ class OnnxGraph:
     def declare(self, name: str, kind: int, shape: Sequence[int | str]) -> None:
         """Declare an output, which `keep_only` may then name."""
         self._outputs[name] = self.onnx.helper.make_tensor_value_info(name, kind, list(shape))
+
+    def include(self, graph: Any, inputs: Mapping[Tensor, Tensor]) -> dict[Tensor, Tensor]:
+        """Append the nodes of another graph of the same opset under new names.
+
+        Parameters
+        ----------
+        graph
+            A `GraphProto` without subgraphs; changed in no way.
+        inputs
+            Its inputs → tensors of this graph.
+
+        Returns
+        -------
+        The names of all its tensors → the names that they have here.
+
+        """
+        names = {"": "", **inputs}
+        for tensor in graph.initializer:
+            copy = type(tensor).FromString(tensor.SerializeToString())
+            copy.name = names[tensor.name] = self._included(tensor.name)
+            self.model.graph.initializer.append(copy)
+        for node in graph.node:
+            copy = type(node).FromString(node.SerializeToString())
+            copy.name = ""
+            for field in ("metadata_props", "doc_string"):  # paths of the machine that made it
+                copy.ClearField(field)
+            for name in node.output:
+                names[name] = names.get(name) or (self._included(name) if name else "")
+            copy.input[:] = [names[name] for name in node.input]
+            copy.output[:] = [names[name] for name in node.output]
+            self.model.graph.node.append(copy)
+        return names
+
+    def _included(self, name: str) -> Tensor:
+        taken = self.fresh(f"{self._prefix}_{name}")
+        self._names.add(taken)
+        return taken
 
     def set_aside(self, tensor: Tensor, prefix: str = "former") -> Tensor:
         """Rename a tensor (if there is one), so that another may take its name."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from zoo.card import CellZooBlock
 from zoo.errors import InvalidModelFile, NoExplanation
 from zoo.labels import LabelTable
+from zoo.pathways import PathwayTable
 from zoo.pull import PulledModel
 from zoo.vocabulary import GeneVocabulary
 
-_OWN = ("pathway_attention", "mask")
-"""Outputs in which a model says itself what it looks at."""
+BY_PATHWAY = frozenset({"mask", "pathway_attention"})
+"""Outputs with a column for each pathway."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class ModelParts:
         Bytes of `model.onnx`.
     labels
         None for a model without classes.
+    pathways
+        None for a model without outputs by pathway.
     explain
         Bytes of `explain.onnx`, where they were asked for.
 
@@ -42,6 +45,7 @@ class ModelParts:
     labels: LabelTable | None
     genes: bytes
     graph: bytes
+    pathways: PathwayTable | None = None
     explain: bytes | None = None
 
     @classmethod
@@ -58,7 +62,9 @@ class ModelParts:
         """
         card = pulled.manifest.card
         if explain and pulled.manifest.file("explain") is None:
-            raise NoExplanation(card.reference, [n for n in _OWN if n in card.output_names])
+            raise NoExplanation(
+                card.reference, [n for n in sorted(BY_PATHWAY) if n in card.output_names]
+            )
         genes = pulled.read("genes")
         vocabulary = GeneVocabulary.parse(genes, model=card.reference)
         if len(vocabulary) != card.inputs.genes:
@@ -70,6 +76,9 @@ class ModelParts:
         labels = None
         if "label" in card.output_names:
             labels = LabelTable.parse(pulled.read("labels"), model=card.reference)
+        pathways = None
+        if BY_PATHWAY & set(card.output_names) and pulled.manifest.file("pathways") is not None:
+            pathways = PathwayTable.parse(pulled.read("pathways"), model=card.reference)
         return cls(
             card=card,
             digest=pulled.digest,
@@ -78,5 +87,6 @@ class ModelParts:
             labels=labels,
             genes=genes,
             graph=pulled.read("graph"),
+            pathways=pathways,
             explain=pulled.read("explain") if explain else None,
         )

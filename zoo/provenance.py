@@ -64,6 +64,7 @@ def provenance(
         "genes_shared": alignment.shared,
         "genes": len(parts.vocabulary),
         "findings": json.dumps([finding.as_json() for finding in examination.findings]),
+        **({"pathways": list(parts.pathways.names)} if parts.pathways else {}),
         "works_poorly": [claim.statement for claim in card.scope.works_poorly],
         **_scope(scope, forced=bool(facts.get("forced"))),
         "zoo_version": __version__,

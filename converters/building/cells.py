@@ -13,11 +13,13 @@ from converters.building.order import Order
 from converters.recipe import Need, Recipe
 from converters.training_cells import Flags, Int64, Strings, TrainingCells
 from converters.vocabulary import unversioned
+from zoo.categories import Categories
 from zoo.data import Loader
 from zoo.digest import sha256_of_file
 from zoo.errors import (
     MissingColumn,
     MissingKey,
+    MissingPerturbation,
     NoCoordinates,
     OneLabel,
     OtherDataFile,
@@ -41,8 +43,8 @@ def read_cells(order: Order) -> TrainingCells:
 
     Raises
     ------
-    MissingColumn
-        If the recipe needs a column that nobody named.
+    MissingColumn, MissingPerturbation, UnknownPerturbation
+        If the recipe needs a column that nobody named, or a condition that no cell has.
     MissingKey, NotCounts, DuplicateGenes, NoCoordinates, TooFewCells, OneLabel
         If the file lacks something, besides what opening it raises.
     OtherDataFile
@@ -85,6 +87,7 @@ def read_cells(order: Order) -> TrainingCells:
             batches=loader.batches,
             batch=np.concatenate(batch) if batch else None,
             slides=_slides(dataset, order),
+            stimulated=_stimulated(dataset, order),
             facts=_facts(dataset, plan.label),
         )
     cells = _sampled(_with_labels(cells, order), plan.maximum_cells)
@@ -122,6 +125,20 @@ def _ensure_columns(recipe: Recipe, dataset: Dataset, order: Order) -> None:
             raise MissingKey(dataset.path, "obs", column, dataset.obs_columns)
     if recipe.graph_recipe is not None and COORDINATES not in dataset.obsm_keys:
         raise NoCoordinates(dataset.path, order.name, dataset.obsm_keys)
+
+
+def _stimulated(dataset: Dataset, order: Order) -> Int64 | None:
+    """int64 [cells]: 0 for control cells, 1 for stimulated ones; None without a perturbation."""
+    perturbation = order.plan.data.perturbation
+    if perturbation is None:
+        if "perturbation" in order.recipe.needs:
+            raise MissingPerturbation(order.recipe.name, dataset.obs_columns)
+        return None
+    if perturbation.column not in dataset.obs_columns:
+        raise MissingKey(dataset.path, "obs", perturbation.column, dataset.obs_columns)
+    column = perturbation.column
+    conditions = Categories.of(dataset.obs(column), path=dataset.path, column=column)
+    return perturbation.codes(conditions)
 
 
 def _slides(dataset: Dataset, order: Order) -> Slides | None:

@@ -77,7 +77,7 @@ class Fitting:
             raise TooFewCells(cells.path, "train", len(training), recipe.minimum_cells)
         start = time.perf_counter()
         columns = np.asarray(recipe.genes(training, settings), dtype=np.int64)
-        seen = cells.where(cells.part != "test").with_genes(columns)
+        seen = cells.seen().with_genes(columns)
         run = FitRun(
             seed,
             device=torch_device(self.order.request.device),

@@ -12,8 +12,10 @@ from converters.building.fits import Fit, Fitting
 from converters.building.order import Order
 from converters.building.other_graphs import measure_other_graphs
 from converters.building.parts import Division
-from converters.building.subject import FoldedBaselines
+from converters.building.subject import FoldedBaselines, TorchSubject
+from converters.recipe import Settings
 from converters.training_cells import Int64, TrainingCells
+from zoo.evaluation.asked import Measurer
 from zoo.evaluation.cells import LabelledCells, Placed
 from zoo.evaluation.conditions import measure_conditions
 from zoo.evaluation.data_set import EvaluationData
@@ -56,12 +58,15 @@ class Measuring:
         ]
         shown = learned[0]
         if len(division.folds) > 1:
-            self._fold_by_fold(fits, division, learned, setting, into)
+            # Responses are measured by label and group anyway, and a fold holds one label alone.
+            if self.order.plan.data.perturbation is None:
+                self._fold_by_fold(fits, division, learned, setting, into)
             columns = np.unique(np.concatenate([fit.columns for fit in fits]))
             own = [np.searchsorted(columns, fit.columns) for fit in fits]
             shown = FoldedBaselines.joined(learned, own)
         subject, cells = self._asked(fits, division)
-        answers = measure(subject, cells, setting, into, shown)
+        further = self._further(subject, fits[0], division, self.order.settings)
+        answers = measure(subject, cells, setting, into, shown, further=further)
         if into.seed == self.order.seeds[0]:
             measure_conditions(
                 subject, cells, setting, self.order.plan.data.conditions, into, shown
@@ -75,7 +80,8 @@ class Measuring:
     ) -> None:
         """Measure fits with a neighbouring setting; its baselines are those of the shipped one."""
         subject, cells = self._asked(fits, division)
-        measure(subject, cells, self._setting(division, name), into)
+        further = self._further(subject, fits[0], division, self.order.neighbours[name])
+        measure(subject, cells, self._setting(division, name), into, further=further)
 
     def elsewhere(
         self, shipped: Fit, division: Division, into: Measurements, inside: Outputs
@@ -90,7 +96,19 @@ class Measuring:
         if into.seed != self.order.seeds[0]:
             sets = [data.model_copy(update={"conditions": []}) for data in sets]
         kinds = self.order.recipe.value_kinds
-        evaluate(subject, sets, self.folder, into, baselines, inside, value_kinds=kinds)
+        further = self._further(subject, shipped, division, self.order.settings)
+        evaluate(
+            subject, sets, self.folder, into, baselines, inside, value_kinds=kinds, further=further
+        )
+
+    def _further(
+        self, subject: Subject, fit: Fit, division: Division, settings: Settings
+    ) -> Measurer | None:
+        """What takes the recipe's own rows, for one model that is no pool of several."""
+        if not isinstance(subject, TorchSubject):
+            return None
+        training = self._known(fit, division.shipped)
+        return self.order.recipe.measurer(subject, training, settings)
 
     def _with_orthologs(self, data: EvaluationData) -> EvaluationData:
         """The data set with its table of orthologs beside the plan, where one lies there."""
@@ -130,17 +148,21 @@ class Measuring:
         """All cells over the union of the folds' genes, each with the fold that left it out."""
         columns = np.unique(np.concatenate([fit.columns for fit in fits]))
         cells = division.shipped
-        fold = np.zeros(len(cells), dtype=np.int64)
+        fold = np.full(len(cells), -1, dtype=np.int64)
         for number, one in enumerate(division.folds):
             fold[one.cells.part == "test"] = number
         found = labelled(cells, columns, fits[0].fitted.labels)
         found = replace(found, placed=replace(found.placed, fold=fold))
-        return replace(found, groups=tuple(f.name for f in division.folds), group=fold)
+        if self.order.plan.data.perturbation is None:
+            found = replace(found, groups=tuple(f.name for f in division.folds), group=fold)
+        return found.where(fold >= 0)
 
     def _baselines(self, fit: Fit, cells: TrainingCells) -> TrainedBaselines:
-        training = cells.where(cells.part != "test")
-        known = labelled(training, fit.columns, fit.fitted.labels)
-        return TrainedBaselines.of(known, self.order.recipe.value_kinds)
+        return TrainedBaselines.of(self._known(fit, cells), self.order.recipe.value_kinds)
+
+    def _known(self, fit: Fit, cells: TrainingCells) -> LabelledCells:
+        """All cells that are not held out."""
+        return labelled(cells.seen(), fit.columns, fit.fitted.labels)
 
     def _setting(self, division: Division, condition: str = "") -> Setting:
         plan = self.order.plan.data
@@ -176,4 +198,6 @@ def labelled(cells: TrainingCells, columns: Int64, labels: tuple[str, ...]) -> L
     if labels and label is not None:
         position = [labels.index(n) if n in labels else -1 for n in names] + [-1]
         names, label = labels, np.array(position, dtype=np.int64)[label]
-    return LabelledCells(placed, names, label, cells.batches, cells.batch)
+    return LabelledCells(
+        placed, names, label, cells.batches, cells.batch, stimulated=cells.stimulated
+    )

@@ -72,6 +72,8 @@ def divide(
     if plan.leave_one_out:
         if groups is None:
             raise ConflictingOptions("--leave-one-out needs --split with the column of the groups")
+        if plan.perturbation is not None:
+            return _responses_taking_turns(cells, groups, str(column), order, seed)
         return _taking_turns(cells, groups, str(column), order, seed)
     if set(np.unique(cells.part)) != {"train"}:
         return _divided(cells, cells, f"as the file says in obs['{SPLIT}']", True)
@@ -122,6 +124,36 @@ def _taking_turns(
     folds = tuple(_without(cells, groups, str(name), share, seed) for name in names)
     told = f"each group of {column} left out in turn; the model in the folder learned from all"
     return Division(shipped, folds, told, True)
+
+
+def _responses_taking_turns(
+    cells: TrainingCells, groups: Strings, column: str, order: Order, seed: int
+) -> Division:
+    """Each label of each group left out: of the group no cell is seen, of the label no response."""
+    assert cells.stimulated is not None, "a plan with a perturbation says who was stimulated"
+    names = np.unique(groups)
+    if len(names) < 2:
+        raise OneGroup(cells.path, column, str(names[0]))
+    share = order.plan.data.validation
+    everyone = np.full(len(cells), "train", dtype="<U10")
+    shipped = replace(cells, part=_with_validation(cells, everyone, share, seed))
+    label = np.zeros(len(cells), dtype=np.int64) if cells.label is None else cells.label
+    folds = []
+    for group in names:
+        for code in np.unique(label[label >= 0]):
+            test = (groups == group) & (label == code)
+            if set(np.unique(cells.stimulated[test])) < {0, 1}:
+                continue
+            unseen = (groups == group) | ((label == code) & (cells.stimulated != 0))
+            parts = np.where(test, "test", np.where(unseen, "left out", "train")).astype("<U10")
+            name = "-".join((str(group), *cells.labels[code : code + 1]))
+            parts = _with_validation(cells, parts, share, seed)
+            folds.append(Fold(name, replace(cells, part=parts)))
+    told = (
+        f"each {column} and label left out in turn, no cell of the {column} and no stimulated cell "
+        "of the label seen; the model in the folder learned from all"
+    )
+    return Division(shipped, tuple(folds), told, True)
 
 
 def _without(cells: TrainingCells, groups: Strings, name: str, share: float, seed: int) -> Fold:

@@ -77,6 +77,8 @@ def _labels(cells: TrainingCells) -> list[str] | None:
 def _simulated(cells: TrainingCells, size: int, order: Order, rng: np.random.Generator) -> Sample:
     """Cells drawn from the means and spreads of each label: no real cell is among them."""
     training = cells.of("train")
+    if training.stimulated is not None:  # a model of responses is asked about control cells
+        training = training.where(training.stimulated == 0)
     label = np.zeros(len(training), np.int64) if training.label is None else training.label
     kinds = np.unique(label[label >= 0])
     drawn = np.sort(rng.choice(kinds, size=size))

@@ -16,6 +16,7 @@ from zoo.evaluation.baselines import Method
 from zoo.evaluation.batches import ask_in_batches
 from zoo.evaluation.cells import Placed
 from zoo.evaluation.trained_baselines import TrainedBaselines
+from zoo.inference import PER_GENE
 from zoo.vocabulary import GeneVocabulary
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -75,7 +76,7 @@ class FoldedSubject:
     @property
     def output_names(self) -> tuple[str, ...]:
         """Outputs that can be pooled: an axis of an embedding means nothing in another model."""
-        own = ("embedding", "cluster", "cluster_distance", "imputed")
+        own = {"embedding", "cluster", "cluster_distance", *(PER_GENE - {"predicted"})}
         return tuple(name for name in self.subjects[0].output_names if name not in own)
 
     @property
@@ -101,6 +102,8 @@ class FoldedSubject:
             columns = np.array([position[name] for name in subject.vocabulary.names.tolist()])
             own = with_columns(placed.where(keep), columns)
             for name, values in subject.ask(own, wanted).items():
+                if name in PER_GENE:
+                    values = _spread(values, columns, len(position))
                 shape = (len(placed), *values.shape[1:])
                 found.setdefault(name, np.zeros(shape, dtype=values.dtype))[keep] = values
         return found
@@ -121,8 +124,16 @@ class FoldedBaselines(TrainedBaselines):
         first = folds[0]
         return cls(
             first.value_kinds, first.scale, first.axes, first.gene_mean, first.labels,
-            first.classifiers, tuple(folds), tuple(columns),
+            first.classifiers, change=first.change, folds=tuple(folds), columns=tuple(columns),
         )  # fmt: skip
+
+    def change_for(self, placed: Placed) -> npt.NDArray[np.float32] | None:
+        """The mean response of the fold that left these cells out; NaN for genes it lacks."""
+        assert placed.fold is not None, "cells of a folded evaluation say their fold"
+        number = int(placed.fold[0])  # cells of one label and group are of one fold
+        change = self.folds[number].change
+        genes = placed.counts.shape[1]
+        return None if change is None else _spread(change, self.columns[number], genes)
 
     def predict(
         self, method: Method, placed: Placed, labels: Sequence[str]
@@ -137,6 +148,13 @@ class FoldedBaselines(TrainedBaselines):
                 part = with_columns(placed.where(keep), columns)
                 codes[keep], scores[keep] = fold.predict(method, part, labels)
         return codes, scores
+
+
+def _spread(values: npt.NDArray[Any], columns: npt.NDArray[np.int64], genes: int) -> Any:
+    """Values [..., own genes] at their places among all; NaN for genes that a model lacks."""
+    spread = np.full((*values.shape[:-1], genes), np.nan, dtype=np.float32)
+    spread[..., columns] = values
+    return spread
 
 
 def with_columns(placed: Placed, columns: npt.NDArray[np.int64]) -> Placed:

@@ -36,6 +36,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "split": ("zoo.cli.split:split", "Assign train, validation and test by whole groups."),
         "recipes": ("zoo.cli.recipes:recipes", "List the recipes and their settings."),
         "train": ("zoo.cli.train:train", "Make a model folder by a recipe."),
+        "convert": (
+            "zoo.cli.convert:convert",
+            "Make a model folder of weights that others trained.",
+        ),
         "calibrate": ("zoo.cli.calibrate:calibrate", "Fit a classifier to your labelled cells."),
     },
     "Look": {

@@ -188,6 +188,54 @@ class MissingColumn(UsageError):
         )
 
 
+class MissingPerturbation(UsageError):
+    """A recipe learns a response, and nobody said which cells were stimulated."""
+
+    example = {"recipe": "scgen", "columns": ["cell_type", "condition", "donor"]}
+
+    def __init__(self, recipe: str, columns: Sequence[str]) -> None:
+        self.recipe, self.columns = recipe, tuple(columns)
+        super().__init__(
+            f"The recipe {recipe!r} needs to know which cells were stimulated.",
+            "Write a table [data.perturbation] with 'column', 'control' and 'stimulated' in a plan "
+            f"and give it with --config; the file has: {_listed(columns)}.",
+        )
+
+
+class UnknownPerturbation(UsageError):
+    """A plan or study names a condition of cells that no cell of the file has."""
+
+    example = {
+        "path": "kang.h5ad",
+        "column": "condition",
+        "value": "control",
+        "values": ["ctrl", "stim"],
+    }
+
+    def __init__(self, path: str, column: str, value: str, values: Sequence[str]) -> None:
+        self.path, self.column, self.value, self.values = path, column, value, tuple(values)
+        super().__init__(
+            f"No cell of {path} has {value!r} in obs[{column!r}], which the plan or study names "
+            "as a perturbation.",
+            f"Change 'control' or 'stimulated' there; the column has: {_listed(values)}.",
+        )
+
+
+class NoResponse(DataError):
+    """No cells of a training file show what a stimulus does."""
+
+    example = {"path": "kang.h5ad", "fewest": 5}
+
+    def __init__(self, path: str, fewest: int) -> None:
+        self.path, self.fewest = path, fewest
+        super().__init__(
+            f"No label of {path} has {fewest} control cells and {fewest} stimulated cells of one "
+            "batch to train with, so there is no response to learn.",
+            "Look at the perturbation, label and batch in the plan: 'zoo check FILE --for-training "
+            "--label COLUMN --batch COLUMN' counts the cells.",
+        )
+
+
 class UnknownSetting(UsageError):
     """A recipe has no hyper-parameter of this name, or it does not take this value."""
 
@@ -228,4 +276,19 @@ class TooFewCells(DataError):
         super().__init__(
             f"The {part} part of {path!r} has {cells:,} usable cells; {needed:,} are needed.",
             "Give more cells, or other shares with 'zoo split'.",
+        )
+
+
+class TooFewPathways(DataError):
+    """Hardly any gene set has its genes in the data, so there is nothing to attend to."""
+
+    example = {"path": "mouse.h5ad", "pathways": 141, "found": 0, "min_genes": 4}
+
+    def __init__(self, path: str, pathways: int, found: int, min_genes: int) -> None:
+        self.path, self.pathways, self.found, self.min_genes = path, pathways, found, min_genes
+        super().__init__(
+            f"Of {pathways:,} gene sets only {found:,} have {min_genes} genes or more among the "
+            f"genes of {path!r}; they are found by symbol.",
+            "Give gene sets in the file's own symbols with '--set gene_sets=TABLE.tsv' (columns "
+            "pathway, source, license, genes), or smaller ones with '--set min_genes=2'.",
         )

@@ -70,6 +70,9 @@ class LabelledCells:
         int64 [cells]: position in `labels`, -1 where a cell has none that counts.
     stranger
         bool [cells]: labelled by the data set with something that the model has no class for.
+    stimulated
+        int64 [cells]: 1 for stimulated cells, 0 for control cells, -1 for others; None where
+        nothing was done to any.
     groups, group
         Names and int64 [cells] codes of batches, donors, patients or slides; empty and None where
         nobody knows.
@@ -82,6 +85,7 @@ class LabelledCells:
     groups: tuple[str, ...] = ()
     group: Int64 | None = None
     stranger: Flags | None = None
+    stimulated: Int64 | None = None
 
     def __len__(self) -> int:
         return len(self.placed)
@@ -94,4 +98,5 @@ class LabelledCells:
             label=None if self.label is None else self.label[keep],
             group=None if self.group is None else self.group[keep],
             stranger=None if self.stranger is None else self.stranger[keep],
+            stimulated=None if self.stimulated is None else self.stimulated[keep],
         )

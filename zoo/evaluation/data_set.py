@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
+from zoo.block import Int64
 from zoo.card import CardModel, Line, Role, Sha256, ValueKind
+from zoo.categories import Categories
+from zoo.errors import UnknownPerturbation
 
 Condition = Literal["thinning", "dropout", "genes_removed", "gene_lists", "few_counts"]
 """A disturbance of the robustness grid; `zoo.evaluation.robustness` draws its steps."""
@@ -23,6 +27,33 @@ class DataTerms(CardModel):
     license: Line = "not established"
     attribution: Line = "not stated"
     donors: int | None = None
+
+
+class Perturbation(CardModel):
+    """Which cells were stimulated: what a model of responses learns from and is measured by."""
+
+    column: str
+    """Column of obs with the condition of each cell."""
+    control: str
+    """Its value for cells as they were."""
+    stimulated: str
+    """Its value for stimulated cells; cells with a third value take no part."""
+
+    def codes(self, conditions: Categories) -> Int64:
+        """int64 [cells]: 0 for control cells, 1 for stimulated ones, -1 for others.
+
+        Raises
+        ------
+        UnknownPerturbation
+            If no cell has one of the two values.
+
+        """
+        for value in (self.control, self.stimulated):
+            if value not in conditions.names:
+                raise UnknownPerturbation(conditions.path, self.column, value, conditions.names)
+        of_name = {self.control: 0, self.stimulated: 1}
+        of_code = [of_name.get(name, -1) for name in conditions.names]
+        return np.array([*of_code, -1], dtype=np.int64)[conditions.codes]
 
 
 class EvaluationData(DataTerms):
@@ -46,6 +77,8 @@ class EvaluationData(DataTerms):
     group: str | None = None
     """Column of obs with the donor, patient, slide or batch of each cell."""
     slide_key: str | None = None
+    perturbation: Perturbation | None = None
+    """Which cells were stimulated, for models that predict a response."""
     value_kind: ValueKind | None = None
     orthologs: str | None = None
     """A table of one-to-one orthologs (TSV, columns `human` and `mouse`), by which the genes of a

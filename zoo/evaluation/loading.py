@@ -61,6 +61,8 @@ def read_cells(
         If the file is not the one whose sha256 the data set names.
     MissingKey
         If a column is not there.
+    UnknownPerturbation
+        If a condition that the data set names is not there.
     NoKnownLabels, UnknownModelLabel
         If labels do not meet.
     WrongValueKind, NoSharedGenes, DuplicateGenes, VersionedGeneIds, InvalidOrthologs
@@ -81,6 +83,9 @@ def read_cells(
         placed = _placed(dataset, examination, alignment, rows)
         cells = _labelled(dataset, data, rows, labels, placed)
         cells = _with_groups(cells, dataset, data, rows)
+        if data.perturbation is not None:
+            conditions = _categories(dataset, data.perturbation.column, rows)
+            cells = replace(cells, stimulated=data.perturbation.codes(conditions))
         return list(_by_value(cells, dataset, data, rows))
 
 

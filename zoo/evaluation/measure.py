@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zoo.evaluation.asked import Asked
+from zoo.evaluation.asked import Asked, Measurer
 from zoo.evaluation.by_embedding import measure_clusters, measure_embedding
 from zoo.evaluation.by_imputation import measure_imputation
 from zoo.evaluation.by_label import measure_labels
+from zoo.evaluation.by_likelihood import measure_likelihood
+from zoo.evaluation.by_response import measure_response
 from zoo.evaluation.by_verdict import measure_verdicts
 from zoo.evaluation.cells import LabelledCells
 from zoo.evaluation.measurements import Measurements, Setting
@@ -25,13 +27,15 @@ def measure(
     *,
     inside: Outputs | None = None,
     brief: bool = False,
+    further: Measurer | None = None,
 ) -> Outputs:
     """Ask a model about cells and keep what can be measured of its answers, baselines beside it.
 
-    Labels, embedding, clusters, imputed values and typicality are measured as far as the model has
-    these outputs and the truth is known; see the modules `by_label`, `by_embedding`,
-    `by_imputation` and `by_verdict` for the rows. Intervals are drawn over groups (donors,
-    patients, slides) where there are three or more, and the condition of every row says so.
+    Labels, embedding, clusters, imputed values, likelihood, responses and typicality are measured
+    as far as the model has these outputs and the truth is known; see the modules `by_label`,
+    `by_embedding`, `by_imputation`, `by_likelihood`, `by_response` and `by_verdict` for the rows.
+    Intervals are drawn over groups (donors, patients, slides) where there are three or more, and
+    the condition of every row says so.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ def measure(
         Outputs on held-out cells like the training cells: strangers are told from these.
     brief
         Only main numbers: for the steps of a disturbance.
+    further
+        Takes rows that only this kind of model has.
 
     Returns
     -------
@@ -63,5 +69,9 @@ def measure(
     measure_embedding(asked)
     measure_clusters(asked)
     measure_imputation(replace(asked, outputs={}))
+    measure_likelihood(asked)
+    measure_response(asked)
     measure_verdicts(asked)
+    if further is not None:
+        further(asked)
     return outputs

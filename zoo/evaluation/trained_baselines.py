@@ -1,8 +1,9 @@
 """Baselines that learn from the training cells: what each network is measured beside.
 
 Labels: logistic regression and the nearest class centroid. Embeddings: 32 principal components.
-Imputation: the mean of each gene. All read log(1 + counts per 10,000) of the model's genes, or for
-intensities arcsinh(x / 5), and zeros for genes that a data set lacks.
+Imputation: the mean of each gene. Responses: the mean response of all labels. All read log(1 +
+counts per 10,000) of the model's genes, or for intensities arcsinh(x / 5), and zeros for genes
+that a data set lacks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from zoo.card import ValueKind
 from zoo.evaluation.baselines import METHODS, Baseline, Method, make
 from zoo.evaluation.cells import Flags, LabelledCells, Placed
 from zoo.evaluation.principal_axes import PrincipalAxes
+from zoo.evaluation.responses import mean_change, responses
 from zoo.evaluation.scale import Scale
 
 MOST_CELLS = 20_000
@@ -45,6 +47,9 @@ class TrainedBaselines:
         Principal axes of the training cells.
     gene_mean
         float32 [genes]: mean value of each gene, in the units of `scale.linear`.
+    change
+        float32 [genes]: mean response of the training cells' labels, on the scale of
+        `scale.values`; None where none of them was stimulated.
 
     """
 
@@ -55,6 +60,7 @@ class TrainedBaselines:
     labels: tuple[str, ...] = ()
     classifiers: dict[Method, Baseline] = field(default_factory=dict)
     learned_from: tuple[Float32, Int64] | None = None
+    change: Float32 | None = None
     _shared: dict[tuple[Method, bytes], Baseline] = field(default_factory=dict)
 
     @classmethod
@@ -82,17 +88,23 @@ class TrainedBaselines:
             known = training.label >= 0
             if len(np.unique(training.label[known])) > 1:
                 learned_from = counts[known], training.label[known]
-                values, label = scale.values(counts[known]), training.label[known]
-                classifiers = {method: make(method).fit_values(values, label) for method in METHODS}
+                shown, label = scale.values(counts[known]), training.label[known]
+                classifiers = {method: make(method).fit_values(shown, label) for method in METHODS}
+        values, stimulated = scale.values(counts), training.stimulated is not None
         return cls(
             tuple(value_kinds),
             scale,
-            PrincipalAxes.of(scale.values(counts), seed=seed),
+            PrincipalAxes.of(values, seed=seed),
             scale.linear(counts).mean(axis=0),
             training.labels,
             classifiers,
             learned_from,
+            mean_change(list(responses(training, values))) if stimulated else None,
         )
+
+    def change_for(self, placed: Placed) -> Float32 | None:
+        """The mean response [genes] of the cells that the model of these cells learned from."""
+        return self.change
 
     def predict(
         self, method: Method, placed: Placed, labels: Sequence[str]
