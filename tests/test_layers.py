@@ -12,12 +12,14 @@ LAYERS = {
         cli reporting __main__
     """,
     3: """
-        trial searching runner model annotation preparing parity inference count_stream
+        searching runner model annotation preparing parity inference count_stream
         examination provenance training_data data portions domains run_options evaluation
-        recipes importers calibrating explanation explaining
+        recipes importers calibrating explanation explaining container imaging doctor
+        adoption contributing
     """,
     2: """
-        checkout onnx_graph pull parts cache shelf hubs session reading writing
+        checkout onnx_graph pull parts cache shelf hubs session reading writing loaded
+        bundles gpu trial subscriptions
     """,
     1: """
         card gate card_file headline catalogue model_index manifest registry vocabulary

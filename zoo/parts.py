@@ -35,6 +35,8 @@ class ModelParts:
         None for a model without outputs by pathway.
     explain
         Bytes of `explain.onnx`, where they were asked for.
+    is_by_path
+        Whether it was asked for by the path of its folder, not by name.
 
     """
 
@@ -47,6 +49,7 @@ class ModelParts:
     graph: bytes
     pathways: PathwayTable | None = None
     explain: bytes | None = None
+    is_by_path: bool = False
 
     @classmethod
     def of(cls, pulled: PulledModel, *, explain: bool = False) -> ModelParts:
@@ -89,4 +92,5 @@ class ModelParts:
             graph=pulled.read("graph"),
             pathways=pathways,
             explain=pulled.read("explain") if explain else None,
+            is_by_path=pulled.is_by_path,
         )

@@ -6,7 +6,6 @@ import datetime
 import json
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from zoo.confidence import OUT, VERDICTS, ScopeShare
@@ -75,8 +74,7 @@ def provenance(
 
 def command(parts: ModelParts, path: str, flags: Sequence[str], *, verb: str = "run") -> str:
     """The command line that repeats a run: the model's version pinned, or its folder named."""
-    is_folder = Path(parts.origin).is_dir()
-    reference = parts.origin if is_folder else parts.card.reference
+    reference = parts.origin if parts.is_by_path else parts.card.reference
     return shlex.join(["zoo", verb, reference, path, *flags])
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli import contained
 from zoo.cli import output as printing
+from zoo.cli.contained import container_options
 from zoo.cli.options import (
     json_option,
     offline_option,
@@ -19,6 +21,7 @@ from zoo.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from zoo.container.command import EngineName
     from zoo.predictions import Summary
     from zoo.runner import RunReport
 
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--allow-duplicate-cells", is_flag=True, help="Accept repeated cell names.")
 @click.option("--full-digest", is_flag=True, help="Add the sha256 of the whole input file.")
+@container_options
 @offline_option
 @json_option
 def run(
@@ -67,6 +71,11 @@ def run(
     offline: bool,
     as_json: bool,
     outputs: tuple[str, ...],
+    docker: bool,
+    engine: EngineName,
+    gpus: str | None,
+    memory: str,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Run the model NAME on FILE.
@@ -74,6 +83,10 @@ def run(
     FILE is an .h5ad, a .zarr, a Cell Ranger .h5 or a folder with matrix.mtx(.gz). Each cell gets a
     label, a call, a probability, a conformal p-value and a verdict (in, borderline or out).
     """
+    if docker:
+        contained.run(click.get_current_context())
+    contained.refuse_alone(click.get_current_context())
+
     from zoo import runner
     from zoo.cli.progress import watching
     from zoo.errors import ConflictingOptions
