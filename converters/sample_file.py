@@ -1,8 +1,8 @@
 """The file of a sample: an ordinary `.h5ad` whose names take as few bytes as they can.
 
-HDF5 keeps texts of any length in a heap that is not compressed: in a sample of 60 cells the names of
-twelve thousand genes were most of the file. Texts of one length are compressed like numbers, and
-anndata and CellZoo read them alike.
+HDF5 keeps texts of any length in a heap that is not compressed: in a sample of 60 cells the names
+of twelve thousand genes were most of the file. Texts of one length are compressed like numbers,
+and anndata and CellZoo read them alike.
 """
 
 from __future__ import annotations
