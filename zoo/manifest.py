@@ -6,7 +6,6 @@ and never the YAML. Its own sha256 is the model's digest: it pins every byte of 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -16,6 +15,7 @@ from zoo.card import CardModel, CellZooBlock, Sha256
 from zoo.card_file import ModelCard, problems_of
 from zoo.digest import sha256_of, sha256_of_file
 from zoo.errors import InvalidManifest, InvalidModelFile, UnsafeFileName
+from zoo.json_text import json_text
 
 FILE_NAME = "manifest.json"
 MAXIMUM_BYTES = 8_000_000
@@ -131,8 +131,7 @@ class Manifest(CardModel):
 
     def render(self) -> bytes:
         """The bytes of `manifest.json`."""
-        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
-        return f"{text}\n".encode()
+        return json_text(self.model_dump(mode="json")).encode()
 
     @property
     def digest(self) -> str:

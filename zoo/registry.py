@@ -7,7 +7,6 @@ version) or `name@version`; it is resolved once, to a digest that pins every byt
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -28,6 +27,7 @@ from zoo.card import (
 )
 from zoo.card_file import problems_of
 from zoo.errors import InvalidRegistry, MalformedReference, UnknownModel, UnknownVersion
+from zoo.json_text import json_text
 from zoo.manifest import Manifest
 
 FILE_NAME = "registry.json"
@@ -163,8 +163,7 @@ class Registry(CardModel):
 
     def render(self) -> bytes:
         """The bytes of `registry.json`."""
-        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
-        return f"{text}\n".encode()
+        return json_text(self.model_dump(mode="json")).encode()
 
     def resolve(self, reference: str) -> Entry:
         """The entry for `name` (its newest version) or `name@version`.

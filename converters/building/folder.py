@@ -56,8 +56,7 @@ def write_files(
         (folder / name).write_bytes(content)
     sample = samples.draw_sample(cells, fit.columns, order)
     samples.write_sample(folder / "sample.h5ad", sample, order)
-    own = None if order.plan.sample == "simulated" else fit.columns
-    placed = samples.placed(sample, own, len(fit.columns))
+    placed = samples.placed(sample)
     feed = inputs_of(placed, fit, subject)
     graph = to_onnx(
         fit.fitted.module,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from converters.building.order import Order
+from converters.sample_file import write_sample_file
 from converters.training_cells import Float32, Int64, TrainingCells
 from zoo.evaluation.cells import Placed
 from zoo.slides import COORDINATES, Slides
@@ -26,6 +27,8 @@ class Sample:
     ----------
     counts
         float32 CSR [cells, genes of `cells`].
+    columns
+        int64 [genes of the model]: their columns in `counts`.
     told
         What it is, for the card and the file.
 
@@ -36,28 +39,39 @@ class Sample:
     names: list[str]
     labels: list[str] | None
     coordinates: npt.NDArray[np.float64] | None
+    columns: Int64
     told: str
 
 
 def draw_sample(cells: TrainingCells, columns: Int64, order: Order) -> Sample:
-    """Real held-out cells with all genes of their file, or simulated ones of the vocabulary."""
+    """Real held-out cells with the genes that they show, or simulated ones of the vocabulary."""
     rng = np.random.default_rng(0)
     if order.plan.sample == "simulated":
         return _simulated(cells.with_genes(columns), order.plan.sample_cells, order, rng)
     held_out = cells.of("test") if (cells.part == "test").any() else cells.of("train")
     if order.recipe.graph_recipe is not None:
-        return _slide(cells)
+        return _slide(cells, columns)
     chosen = np.zeros(len(held_out), dtype=bool)
     size = min(order.plan.sample_cells, len(held_out))
     chosen[rng.choice(len(held_out), size=size, replace=False)] = True
     sample = held_out.where(chosen)
+    kept = _shown(sample, columns)
+    sample = sample.with_genes(kept)
     told = "cells of the training file" + (
         " held out from training" if held_out is not cells else ""
     )
-    return Sample(sample.counts, sample, sample.names.tolist(), _labels(sample), None, told)
+    names, own = sample.names.tolist(), np.searchsorted(kept, columns)
+    return Sample(sample.counts, sample, names, _labels(sample), None, own, told)
 
 
-def _slide(cells: TrainingCells) -> Sample:
+def _shown(cells: TrainingCells, columns: Int64) -> Int64:
+    """Genes that the model reads or a cell shows; without the others answers are the same."""
+    counted = np.asarray(cells.counts.sum(axis=0)).ravel() > 0
+    counted[columns] = True
+    return np.flatnonzero(counted)
+
+
+def _slide(cells: TrainingCells, columns: Int64) -> Sample:
     """One whole slide, since a spot is read among its neighbours."""
     assert cells.slides is not None, "spatial recipes have slides"
     first = cells.slides.codes == cells.slides.codes[0]
@@ -65,7 +79,8 @@ def _slide(cells: TrainingCells) -> Sample:
     assert slide.slides is not None
     places = slide.slides.coordinates.astype(np.float64)
     told = "one slide of the training file"
-    return Sample(slide.counts, slide, slide.names.tolist(), _labels(slide), places, told)
+    names = slide.names.tolist()
+    return Sample(slide.counts, slide, names, _labels(slide), places, columns, told)
 
 
 def _labels(cells: TrainingCells) -> list[str] | None:
@@ -92,7 +107,8 @@ def _simulated(cells: TrainingCells, size: int, order: Order, rng: np.random.Gen
     places = _stripes(size) if order.recipe.graph_recipe is not None else None
     names = [f"simulated-{i + 1}" for i in range(size)]
     told = "simulated from the mean and spread of each label: the training data may not be shared"
-    return Sample(sparse.csr_matrix(values), cells, names, labels, places, told)
+    own = np.arange(values.shape[1])
+    return Sample(sparse.csr_matrix(values), cells, names, labels, places, own, told)
 
 
 def _counts(cells: Float32, size: int, rng: np.random.Generator) -> Float32:
@@ -119,15 +135,15 @@ def _stripes(size: int) -> npt.NDArray[np.float64]:
     return np.stack([np.arange(size) % side, np.arange(size) // side], axis=1).astype(np.float64)
 
 
-def placed(sample: Sample, columns: Int64 | None, genes: int) -> Placed:
-    """The sample as the graph takes it; `columns` are None where it has the vocabulary alone."""
-    counts = sample.counts if columns is None else sample.counts[:, columns]
+def placed(sample: Sample) -> Placed:
+    """The sample as the graph takes it."""
+    counts = sample.counts[:, sample.columns]
     slides = None
     if sample.coordinates is not None:
         slides = Slides.of("sample", sample.coordinates)
     total = np.asarray(sample.counts.sum(axis=1), dtype=np.float32).reshape(-1, 1)
     dense = np.asarray(counts.toarray(), dtype=np.float32)
-    return Placed(dense, np.ones(genes, dtype=np.float32), 1.0, total, slides)
+    return Placed(dense, np.ones(dense.shape[1], dtype=np.float32), 1.0, total, slides)
 
 
 def write_sample(path: Path, sample: Sample, order: Order) -> None:
@@ -159,4 +175,4 @@ def write_sample(path: Path, sample: Sample, order: Order) -> None:
     table = anndata.AnnData(
         X=sparse.csr_matrix(sample.counts, dtype=np.float32), obs=obs, var=var, uns=uns, obsm=obsm
     )
-    table.write_h5ad(path, compression="gzip", compression_opts=9)
+    write_sample_file(path, table)

@@ -37,6 +37,10 @@ class Explained:
     label: npt.NDArray[np.int64]
     attribution: Float32
 
+    def where(self, keep: npt.NDArray[np.bool_]) -> Explained:
+        """Some of the cells."""
+        return Explained(self.cells.where(keep), self.label[keep], self.attribution[keep])
+
     @property
     def placed(self) -> Placed:
         """The counts."""
@@ -95,6 +99,10 @@ def measure_rounding(
     unrounded: bytes, subject: Subject, explained: Explained, setting: Setting, into: Measurements
 ) -> None:
     """Agreement with the same explanation whose weights are stored as float32."""
+    # The score of a label may rest on no gene at all ("no T cell"): nothing to compare then.
+    explained = explained.where(explained.attribution.any(axis=1))
+    if not len(explained.cells):
+        return
     exact = explain(subject, explained.cells, unrounded).attribution
     correlation = np.array(
         [np.corrcoef(one, other)[0, 1] for one, other in

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from converters.importing.importer import ImportedModel
 from converters.importing.order import ImportOrder
+from converters.sample_file import write_sample_file
 from zoo.block import Block
 from zoo.card import ValueKind
 from zoo.count_stream import CountStream
@@ -169,4 +170,4 @@ def write_sample(path: Path, sample: Sample, order: ImportOrder) -> None:
         del uns["organism"]
     var = pd.DataFrame(sample.columns, index=sample.genes)
     table = anndata.AnnData(X=sample.counts, obs=obs, var=var, uns=uns)
-    table.write_h5ad(path, compression="gzip", compression_opts=9)
+    write_sample_file(path, table)

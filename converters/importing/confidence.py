@@ -78,7 +78,11 @@ def add_confidence(draft: Draft, block: CellZooBlock) -> Confidence:
         assert draft.model.features is not None
         scope.append(graph, draft.model.features)
         cells = _with_typicality(cells, scope)
-    rows = measured_rows(cells, calibrator, key=_KEY, former=None, seed=0)
+    named = {"dataset": _name(draft, cells)}
+    rows = [
+        row.model_copy(update=named)
+        for row in measured_rows(cells, calibrator, key=_KEY, former=None, seed=0)
+    ]
     return Confidence(
         outputs=(*OUTPUTS, *(SCOPE_OUTPUTS if scope else ())),
         calibration=_calibration(draft, cells, calibrator, scope),

@@ -56,7 +56,7 @@ def convert(
     draft = Draft.of(order, model)
     found = Found(list(model.outputs))
     if order.calibration_file is not None:
-        found.confidence = add_confidence(draft, block_of(draft, found))
+        found.confidence = add_confidence(draft, _open_block(draft, found))
         found.outputs += found.confidence.outputs
         found.rows += found.confidence.rows
     elif model.labels:

@@ -159,6 +159,36 @@ def test_labelled_cells_give_p_values_and_scope(run_zoo: Zoo, tmp_path: Path) ->
     assert "call" in ad.read_h5ad(tmp_path / "out.h5ad").obs
 
 
+def test_a_plan_evaluates_and_claims(run_zoo: Zoo, tmp_path: Path) -> None:
+    make_cells(150, seed=3).write(tmp_path / "labelled.h5ad")
+    make_cells(120, seed=4).write(tmp_path / "others.h5ad")
+    (tmp_path / "plan.toml").write_text(
+        """
+        [calibration]
+        file = "labelled.h5ad"
+        dataset = "Labelled cells"
+        label = "cell_type"
+        [scope]
+        works_well = ["other cells: {{others.model.accuracy}}"]
+        [[evaluation]]
+        key = "others"
+        file = "others.h5ad"
+        dataset = "Other cells"
+        label = "cell_type"
+        """,
+        encoding="utf-8",
+    )
+    options = ("--config", tmp_path / "plan.toml")
+    card = converted(run_zoo, tmp_path, trained(make_cells()), *options).card
+    assert {(s.name, s.role) for s in card.data} == {
+        ("Labelled cells", "calibration"),
+        ("Other cells", "evaluation"),
+    }
+    assert {row.dataset for row in card.evaluation} == {"Labelled cells", "Other cells"}
+    assert card.headline.row == "others.model.accuracy"
+    assert "n = 120" in card.scope.works_well[0].statement
+
+
 def test_a_reference_of_the_package_is_kept_or_refused(run_zoo: Zoo, tmp_path: Path) -> None:
     import h5py
 
@@ -170,7 +200,7 @@ def test_a_reference_of_the_package_is_kept_or_refused(run_zoo: Zoo, tmp_path: P
     def write(prob: np.ndarray) -> None:
         with h5py.File(reference, "w") as file:
             file.attrs["made_with"] = "celltypist 1.7.1"
-            file["classes"] = list(model["Model"].classes_[::-1])
+            file["classes"] = model["Model"].classes_[::-1].tolist()
             file["prob"], file["label"] = prob[:, ::-1], label.tolist()
 
     write(prob)

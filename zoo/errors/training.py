@@ -262,7 +262,8 @@ class InvalidPlan(UsageError):
         self.path, self.detail = path, detail
         super().__init__(
             f"The plan {path!r} cannot be used: {detail}.",
-            "docs/train.md shows a whole plan; its JSON Schema is docs/schema/plan.schema.json.",
+            "docs/train.md and docs/convert.md show whole plans; their JSON Schemas are in "
+            "docs/schema/.",
         )
 
 

@@ -13,6 +13,7 @@ from zoo.card import Role, Row
 from zoo.digest import sha256_of
 from zoo.errors import OutputUnwritable
 from zoo.evaluation.metrics import Measure
+from zoo.json_text import json_text
 from zoo.staging import staged
 
 _LONGEST_KEY = 48
@@ -131,7 +132,7 @@ def over_seeds(runs: Sequence[Iterable[Row]]) -> list[Row]:
 def write(path: Path, rows: Iterable[Row], facts: dict[str, Any]) -> None:
     """Write rows and single facts (times, sizes, thresholds)."""
     content = {"facts": facts, "rows": [row.model_dump(mode="json") for row in rows]}
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json_text(content), encoding="utf-8")
 
 
 def save(path: Path, rows: Iterable[Row]) -> None:

@@ -14,6 +14,7 @@ from converters.datasets import PBMC3K, Cells
 from converters.onnx_export import to_onnx
 from converters.ontology import labels_table
 from converters.parity import write_expected
+from converters.sample_file import write_sample_file
 from converters.vocabulary import genes_table, place
 from zoo.vocabulary import GeneVocabulary
 
@@ -72,4 +73,4 @@ def write_sample(path: Path, sample: Cells) -> None:
             "assay": "10x 3' v1",
         },
     )
-    table.write_h5ad(path, compression="gzip", compression_opts=9)
+    write_sample_file(path, table)
