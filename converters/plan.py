@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -103,11 +103,25 @@ class Plan(CardModel):
         FileMissing, InvalidPlan
 
         """
-        if not path.is_file():
-            raise FileMissing(str(path))
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidPlan(str(path), f"it is no TOML: {error}") from error
-        except ValidationError as error:
-            raise InvalidPlan(str(path), problems_of(error)) from error
+        return read_plan(path, cls)
+
+
+PlanKind = TypeVar("PlanKind", bound=CardModel)
+
+
+def read_plan(path: Path, kind: type[PlanKind]) -> PlanKind:
+    """Read a plan of some kind.
+
+    Raises
+    ------
+    FileMissing, InvalidPlan
+
+    """
+    if not path.is_file():
+        raise FileMissing(str(path))
+    try:
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidPlan(str(path), f"it is no TOML: {error}") from error
+    except ValidationError as error:
+        raise InvalidPlan(str(path), problems_of(error)) from error

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from converters.training_cells import TrainingCells
 from zoo.card import (
     Calibration,
+    DataSource,
     GraphRecipe,
     Modality,
     Output,
@@ -40,7 +41,10 @@ from zoo.recipes import DescribedSetting, TrainReport, TrainRequest, TrainWatch
 if TYPE_CHECKING:
     from torch import nn
 
+    from converters.building.subject import TorchSubject
     from converters.fit_run import FitRun
+    from zoo.evaluation.asked import Measurer
+    from zoo.evaluation.cells import LabelledCells
 
 Need = Literal["label", "batch", "slide_key", "coordinates", "perturbation"]
 
@@ -147,6 +151,10 @@ class Fitted:
         How p-values were calibrated; needed where `conformal_p` is an output.
     facts
         Single numbers that the fit found and a card may quote, by name.
+    files
+        Further files of the model folder by name, such as `pathways.tsv`.
+    sources
+        What the fit used beside the training cells, with its terms.
 
     """
 
@@ -161,6 +169,8 @@ class Fitted:
     prob_kind: ProbKind = "softmax"
     calibration: Calibration | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    sources: tuple[DataSource, ...] = ()
 
 
 class Recipe(ABC):
@@ -228,6 +238,26 @@ class Recipe(ABC):
     def neighbours(self, settings: Any) -> Mapping[str, Settings]:
         """One neighbouring setting of each main hyper-parameter, by a name such as `hidden=32`."""
         return {}
+
+    def measurer(
+        self, subject: TorchSubject, training: LabelledCells, settings: Any
+    ) -> Measurer | None:
+        """What takes rows of this recipe's own, beside those that every recipe has.
+
+        Asked once for a fit, then called for each data set that the fit is measured on, though not
+        for steps of a disturbance. Where groups are left out in turn, only other data sets come.
+
+        Parameters
+        ----------
+        subject
+            The fit.
+        training
+            All cells that are not held out, in the order of its vocabulary.
+        settings
+            Those of the fit.
+
+        """
+        return None
 
     def describe(self) -> list[DescribedSetting]:
         """The hyper-parameters with their defaults and meanings."""

@@ -27,7 +27,7 @@ PACKAGING = ("pyproject.toml", "hatch_build.py", "LICENSE", "README.md")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this checkout whose only model is the tiny one."""
     root = tmp_path_factory.mktemp("source")
-    for name in ("zoo", "converters"):
+    for name in ("zoo", "converters", "containers"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, root / name, ignore=ignored)
     for name in PACKAGING:
@@ -90,6 +90,25 @@ def test_a_wheel_from_any_folder(python: Path, tmp_path: Path) -> None:
     pulled = json.loads(run(zoo, "pull", "tiny", "--offline", "--json", cwd=tmp_path))
     assert pulled["origin"] == "embedded:tiny"
     assert json.loads(run(zoo, "cache", "verify", "--json", cwd=tmp_path))["models"] == 1
+
+
+def test_a_wheel_holds_what_images_are_built_from(python: Path, tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from zoo.imaging.build_context import PipNeeds, write_context; "
+        "write_context(Path('context'), PipNeeds({}))"
+    )
+    context = tmp_path / "context"
+    context.mkdir()
+    run(python, "-c", code, cwd=tmp_path)
+    assert (context / "containers" / "runner.Dockerfile").is_file()
+    assert not list(context.rglob("*.onnx"))
+    # As the Dockerfile does it: a package with the registry and without a model.
+    (context / "cards").mkdir()
+    run(python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, context)
+    (made,) = tmp_path.glob("cellzoo-*.whl")
+    names = zipfile.ZipFile(made).namelist()
+    assert "zoo/embedded/registry.json" in names
+    assert not [name for name in names if name.startswith("zoo/embedded/cards/")]
 
 
 def test_an_editable_install_sees_a_changed_card(

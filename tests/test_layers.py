@@ -8,16 +8,29 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "zoo"
 
 LAYERS = {
-    4: "cli reporting __main__",
-    3: "trial searching runner model annotation preparing parity inference count_stream "
-    "examination provenance training_data data portions domains run_options evaluation recipes "
-    "calibrating",
-    2: "checkout onnx_graph pull parts cache shelf hubs session reading writing",
-    1: "card gate card_file headline catalogue model_index manifest registry vocabulary labels "
-    "table alignment block value_kind near_integers organism validation confidence "
-    "predictions ordered categories splitting trainability cell_rows gene_axis shuffle_buffer "
-    "spatial_graph slides file_order clustering",
-    0: "errors digest settings staging version",
+    4: """
+        cli reporting __main__
+    """,
+    3: """
+        searching runner model annotation preparing parity inference count_stream
+        examination provenance training_data data portions domains run_options evaluation
+        recipes importers calibrating explanation explaining container imaging doctor
+        adoption contributing
+    """,
+    2: """
+        checkout onnx_graph pull parts cache shelf hubs session reading writing loaded
+        bundles gpu trial subscriptions
+    """,
+    1: """
+        card gate card_file headline catalogue model_index manifest registry vocabulary
+        labels table alignment block value_kind near_integers organism validation
+        confidence predictions ordered categories splitting trainability cell_rows
+        gene_axis shuffle_buffer spatial_graph slides file_order clustering pathways
+        top_genes
+    """,
+    0: """
+        errors digest settings staging version
+    """,
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.split()}
 

@@ -22,6 +22,7 @@ from zoo.errors import (
     InvalidModelFile,
     NoModelsFolder,
     NotCached,
+    NotCarried,
     UnknownModel,
     UnknownScheme,
     UnknownVersion,
@@ -320,9 +321,11 @@ def test_offline_takes_only_what_is_here(
 def test_the_embedded_hub_needs_no_network(checkout: object, settings: Settings) -> None:
     offline = Settings(settings.cache, offline=True)
     assert pull("tiny", settings=offline).origin == "embedded:tiny"
-    for uri in ("embedded:", "embedded:../tiny", "embedded:..", "embedded:none"):
+    for uri in ("embedded:", "embedded:../tiny", "embedded:.."):
         with pytest.raises(HubUnreachable):
             hub_for(uri).open("manifest.json")
+    with pytest.raises(NotCarried, match="'none' is in the registry"):
+        hub_for("embedded:none").open("manifest.json")
 
 
 def test_a_folder_hub_waits_for_no_pipe(tiny_hub: Path) -> None:

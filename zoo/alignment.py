@@ -68,8 +68,8 @@ class Alignment:
 def align(columns: Mapping[str, Strings], vocabulary: GeneVocabulary) -> Alignment:
     """Match a file's genes with a vocabulary.
 
-    The column and id kind that share most genes win. A column that names each gene once is
-    preferred to one with duplicates as long as it shares almost as many; else the first wins.
+    The column and id kind that share most genes win, the first of equals. A column that names each
+    gene once is preferred to one with duplicates as long as it shares almost as many.
 
     Parameters
     ----------
@@ -86,11 +86,12 @@ def align(columns: Mapping[str, Strings], vocabulary: GeneVocabulary) -> Alignme
     ]
     most = max(alignment.shared for alignment in found)
     good = [alignment for alignment in found if alignment.shared >= _ALMOST_ALL * most]
-    for alignment in good:
-        names = columns[alignment.column]
-        if len(np.unique(names)) == len(names):
-            return alignment
-    return max(good, key=lambda alignment: alignment.shared)
+    unique = [
+        alignment
+        for alignment in good
+        if len(np.unique(columns[alignment.column])) == len(columns[alignment.column])
+    ]
+    return max(unique or good, key=lambda alignment: alignment.shared)
 
 
 def _match(column: str, names: Strings, kind: GeneIdKind, vocabulary: GeneVocabulary) -> Alignment:

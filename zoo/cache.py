@@ -3,9 +3,11 @@
     <root>/
     ├── sha256/<2 hex>/<64 hex>                  a file's content, named by its digest
     │   └── .<64 hex>.<host>-<pid>-<random>.part    being written; moved into place once verified
-    └── models/<name>/<version>/
-        ├── manifest.json                        which files make up the model: written last
-        └── .manifest.json.<…>.part              a pull that is under way
+    ├── models/<name>/<version>/
+    │   ├── manifest.json                        which files make up the model: written last
+    │   ├── loaded.json                          what a bundle said of it (`zoo.loaded`)
+    │   └── .manifest.json.<…>.part              a pull that is under way
+    └── folders/<64 hex>/                        a model's files under their names, for containers
 
 A model is there when its manifest is. A pull stages the manifest first, then adds the files, then
 moves the manifest into place; so `prune` and `remove` know what a running pull needs, and a killed
@@ -21,7 +23,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +31,10 @@ from typing import Protocol
 
 from zoo.digest import sha256_of_file
 from zoo.errors import CacheUnwritable, DigestMismatch, DiskFull, NotInCache, WrongSize
-from zoo.staging import is_staging, is_stale, staged, to_disk, write_atomically
+from zoo.staging import is_staging, is_stale, staged, staged_folder, to_disk, write_atomically
 
 MANIFEST = "manifest.json"
+RECORD = "loaded.json"
 
 _CHUNK = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -93,6 +96,10 @@ class Cache:
         except OSError:
             return False
 
+    def is_sound(self, sha256: str) -> bool:
+        """Whether a file of this name is there with the content that the name says."""
+        return _is_sound(self.blob_path(sha256))
+
     def read(self, sha256: str) -> bytes | None:
         """The content with this digest, verified; None if it is missing, unreadable or damaged."""
         try:
@@ -147,9 +154,31 @@ class Cache:
             write_atomically(staging, manifest)
             yield
 
+    def record(self, name: str, version: str, content: bytes) -> None:
+        """Keep what a bundle said of a model that is there."""
+        target = self._model_folder(name, version) / RECORD
+        with self._writing(target):
+            write_atomically(target, content)
+
+    def records(self) -> list[bytes]:
+        """What bundles said of the models that are there."""
+        paths = (manifest.with_name(RECORD) for manifest in self._manifests())
+        return [path.read_bytes() for path in paths if path.is_file()]
+
+    def folder(self, digest: str, files: Mapping[str, bytes]) -> Path:
+        """A folder with a model's files under their own names, made again if it is not sound."""
+        target = self.root / "folders" / digest
+        if not all(_holds(target / name, content) for name, content in files.items()):
+            with self._writing(target), staged_folder(target) as staging:
+                for name, content in files.items():
+                    path = staging / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+        return target
+
     def models(self) -> list[CachedModel]:
         """The models that are there, by name and version; unreadable manifests are left out."""
-        found = ((path, _blobs_of(path)) for path in self._manifests())
+        found = ((path, _all_blobs(path)) for path in self._manifests())
         models = [self._model(path, blobs) for path, blobs in found if blobs is not None]
         return sorted(models, key=lambda model: (model.name, _order(model.version)))
 
@@ -171,6 +200,7 @@ class Cache:
             folder = self._model_folder(model.name, model.version)
             with self._writing(folder):
                 (folder / MANIFEST).unlink(missing_ok=True)
+                (folder / RECORD).unlink(missing_ok=True)
                 _remove_if_empty(folder, folder.parent)
         for sha256 in {sha256 for model in gone for sha256 in model.blobs} - self._in_use():
             self._unlink(self.blob_path(sha256))
@@ -190,20 +220,29 @@ class Cache:
         missing = {self.blob_path(sha256) for model in self.models() for sha256 in model.blobs}
         return sorted(damaged) + sorted(path for path in missing if not path.exists())
 
+    def stale(self) -> list[Path]:
+        """Staging files of processes that are gone."""
+        return [path for path in self._stagings() if is_stale(path)]
+
     def prune(self) -> list[Path]:
         """Remove what no model needs: unused and damaged files, staging files of dead processes.
 
         Returns the removed paths.
         """
-        stale = [path for path in self._stagings() if is_stale(path)]
+        stale = self.stale()
         for path in stale:
             self._unlink(path)
+        digests = {model.digest for model in self.models()}
+        folders = [path for path in self.root.glob("folders/*") if path.name not in digests]
+        folders = [path for path in folders if not is_staging(path) or is_stale(path)]
+        for path in folders:
+            shutil.rmtree(path, ignore_errors=True)
         in_use = self._in_use()
         unused = [path for path in self._blobs() if path.name not in in_use]
         damaged = [path for path in self.verify() if path.exists() and path not in unused]
         for path in (*unused, *damaged):
             self._unlink(path)
-        return [*stale, *unused, *damaged]
+        return [*stale, *folders, *unused, *damaged]
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -224,7 +263,7 @@ class Cache:
     def _in_use(self) -> set[str]:
         """Digests that a model needs, or a pull that is under way."""
         manifests = [*self._manifests(), *(p for p in self._stagings() if MANIFEST in p.name)]
-        return {sha256 for path in manifests for sha256 in _blobs_of(path) or ()}
+        return {sha256 for path in manifests for sha256 in _all_blobs(path) or ()}
 
     def _model(self, manifest: Path, blobs: frozenset[str]) -> CachedModel:
         paths = [self.blob_path(sha256) for sha256 in blobs]
@@ -266,9 +305,22 @@ def _blobs_of(manifest: Path) -> frozenset[str] | None:
     return frozenset(digests) if sound else None
 
 
+def _all_blobs(manifest: Path) -> frozenset[str] | None:
+    """Digests of a model's files, and of those that came with it in a bundle."""
+    blobs = _blobs_of(manifest)
+    return None if blobs is None else blobs | (_blobs_of(manifest.with_name(RECORD)) or set())
+
+
 def _is_sound(blob: Path) -> bool:
     try:
         return sha256_of_file(blob) == blob.name
+    except OSError:
+        return False
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
     except OSError:
         return False
 

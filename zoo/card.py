@@ -160,7 +160,9 @@ class Row(CardModel):
     """Number of cells (or other units, named in the condition) behind the value."""
     interval: tuple[float, float] | None
     """95% interval."""
-    interval_method: Literal["bootstrap", "wilson", "range over seeds"] | None = None
+    interval_method: (
+        Literal["bootstrap", "wilson", "range over seeds", "range over draws"] | None
+    ) = None
     seeds: list[int] = []
     """Seeds over which the value was repeated; `value` is the shipped one's."""
     spread: tuple[float, float] | None = None
@@ -211,6 +213,28 @@ class Thresholds(CardModel):
     """Fewer counts in the vocabulary's genes than this: `out`."""
     ood_out: Share = 0.01
     ood_borderline: Share = 0.05
+
+
+class Explanation(CardModel):
+    """How `explain.onnx` explains an answer, and how faithful it was found to be."""
+
+    method: Line
+    """E.g. `integrated gradients`."""
+    of: Line
+    """What is explained, e.g. the log-odds of a class."""
+    reference_cell: Line
+    """The cell with which a cell is compared."""
+    steps: Annotated[int, Field(gt=0)]
+    """Steps of the integral."""
+    crowding: Annotated[int, Field(gt=0)] = 1
+    """How much the steps crowd at the reference cell: a = u to this power; 1 is evenly."""
+    storage: Literal["float32", "float16", "int8"]
+    """How the weights of `explain.onnx` are stored."""
+    markers: Line | None = None
+    """The list of marker genes that it was held against, with its sources."""
+    rows: list[Row]
+    """What was measured: completeness, agreement with unrounded weights, the deletion test, recall
+    of marker genes."""
 
 
 # -- how it was made ----------------------------------------------------------------------------
@@ -303,11 +327,14 @@ class CellZooBlock(CardModel):
     thresholds: Thresholds = Thresholds()
     calibration: Calibration | None = None
     tolerances: dict[OutputName, Tolerance]
-    data: list[DataSource] = Field(min_length=1)
+    data: list[DataSource]
+    """Data sets that it was trained on and measured with; may be empty for imported weights."""
     imported: Imported | None = None
     training: Training
     evaluation: list[Row]
     robustness: list[Row] = []
+    explanation: Explanation | None = None
+    """Of classifiers with `explain.onnx`."""
     compute: Compute
     changelog: list[Change] = Field(min_length=1)
 
@@ -325,7 +352,8 @@ class CellZooBlock(CardModel):
     def _agrees_with_itself(self) -> Self:
         if self.name in RESERVED_NAMES:
             raise ValueError(f"{self.name!r} is the name of a step's log in uns['cellzoo']")
-        ids = [row.id for row in (*self.evaluation, *self.robustness)]
+        explained = self.explanation.rows if self.explanation else []
+        ids = [row.id for row in (*self.evaluation, *self.robustness, *explained)]
         if len(set(ids)) != len(ids):
             raise ValueError("row ids are not unique")
         for claim in (*self.scope.works_well, *self.scope.works_poorly):
@@ -341,6 +369,8 @@ class CellZooBlock(CardModel):
         untold = None in (training.cells, training.seed, training.wall_seconds)
         if untold and self.imported is None:
             raise ValueError("only the training of imported weights may have untold fields")
+        if not self.data and self.imported is None:
+            raise ValueError("only imported weights may be without a data set")
         if missing := set(self.output_names) - set(self.tolerances):
             raise ValueError(f"outputs without a tolerance: {sorted(missing)}")
         if "conformal_p" in self.output_names and self.calibration is None:

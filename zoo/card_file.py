@@ -116,6 +116,9 @@ def _dump(matter: dict[str, Any]) -> str:
     block = dict(matter["cellzoo"])
     for rows in ("evaluation", "robustness"):
         block[rows] = [Flow(row) for row in block[rows]]
+    if block["explanation"] is not None:
+        explained = block["explanation"]
+        block["explanation"] = {**explained, "rows": [Flow(row) for row in explained["rows"]]}
     index = [
         {**entry, "results": [Flow(result) for result in entry["results"]]}
         for entry in matter["model-index"]

@@ -11,10 +11,13 @@ import numpy.typing as npt
 from zoo import confidence
 from zoo.alignment import Alignment
 from zoo.confidence import CallTable
+from zoo.errors import InvalidModelFile
+from zoo.explanation import Explanation
 from zoo.labels import LabelTable
-from zoo.parts import ModelParts
+from zoo.parts import BY_PATHWAY, ModelParts
 from zoo.portions import Portion
 from zoo.session import Session
+from zoo.top_genes import TopGenes
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -35,6 +38,9 @@ class PortionResult:
         Arrays [cells, dims] and [cells, genes of the vocabulary].
     outputs
         The graph's outputs as they came.
+    top
+        The top genes of each cell, if they are explained: `genes` and `attribution`, each
+        [cells, 2 · top].
 
     """
 
@@ -43,6 +49,7 @@ class PortionResult:
     layers: Arrays
     outputs: Arrays
     unusual_cells: int
+    top: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class Inference:
     alignment: Alignment
     extra: frozenset[str]
     forced: bool = False
+    explanation: Explanation | None = None
     calls: CallTable = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +97,11 @@ class Inference:
         }
         if "total_counts" in self.session.inputs:
             inputs["total_counts"] = portion.block.sums().astype(np.float32)[:, None]
-        return self.session.run(inputs, self.outputs), counts.sum(axis=1)
+        outputs = self.session.run(inputs, self.outputs)
+        if self.explanation is not None:
+            outputs["attribution"] = self.explanation.attribution(inputs, outputs["label"])
+            outputs["expressed"] = counts > 0
+        return outputs, counts.sum(axis=1)
 
     def judge(self, outputs: Arrays, vocabulary_counts: npt.NDArray[np.float32]) -> PortionResult:
         """Labels, calls and verdicts for predicted cells, in the names of the results."""
@@ -102,18 +114,20 @@ class Inference:
             columns |= self._classifier_columns(outputs, verdict)
         columns |= {name: outputs[name] for name in PER_CELL if name in outputs}
         columns["verdict"] = verdict.astype(np.int32)
+        top = {} if self.explanation is None else self._top_genes(outputs, columns)
         if self.forced:
             columns["forced"] = np.ones(len(verdict), dtype=bool)
         obsm = {name: outputs[name] for name in self.extra & {"prob", "conformal_p", "in_set"}}
-        obsm |= {name: outputs[name] for name in ("mask", "pathway_attention") if name in outputs}
+        obsm |= self._by_pathway(outputs)
         if "embedding" in outputs:
             obsm = {"X_embedding": outputs["embedding"], **obsm}
         return PortionResult(
             columns=columns,
             obsm=obsm,
-            layers={name: outputs[name] for name in PER_GENE if name in outputs},
+            layers={name: outputs[name] for name in PER_GENE & self.extra},
             outputs=outputs,
             unusual_cells=self._unusual(outputs),
+            top=top,
         )
 
     def categories(self) -> dict[str, list[str]]:
@@ -131,6 +145,18 @@ class Inference:
             }
         return categories
 
+    def _by_pathway(self, outputs: Arrays) -> Arrays:
+        """Outputs with a column for each pathway; provenance names the columns."""
+        found = {name: outputs[name] for name in sorted(BY_PATHWAY) if name in outputs}
+        pathways, card = self.parts.pathways, self.parts.card
+        for name, values in found.items():
+            if pathways is not None and values.shape[1] != len(pathways):
+                detail = (
+                    f"{len(pathways):,} pathways where {name!r} has {values.shape[1]:,} columns"
+                )
+                raise InvalidModelFile(card.reference, "pathways.tsv", detail)
+        return found
+
     def _classifier_columns(self, outputs: Arrays, verdict: npt.NDArray[np.int8]) -> Arrays:
         assert self.parts.labels is not None, "the parts of a classifier have labels"
         label = outputs["label"]
@@ -147,6 +173,16 @@ class Inference:
         if "in_set" in outputs:
             columns["set_size"] = outputs["in_set"].sum(axis=1).astype(np.int32)
         return columns
+
+    def _top_genes(self, outputs: Arrays, columns: Arrays) -> Arrays:
+        """The top genes of each cell, their names added to the columns."""
+        assert self.explanation is not None, "cells are explained"
+        there = outputs["expressed"]
+        found = TopGenes.of(outputs["attribution"], there, self.explanation.top)
+        for state, names in found.names(self.parts.vocabulary.names).items():
+            columns[f"top_{state}"] = names
+        flat = (len(there), -1)
+        return {"genes": found.genes.reshape(flat), "attribution": found.attribution.reshape(flat)}
 
     def _unusual(self, outputs: Arrays) -> int:
         if "ood_p" not in outputs:

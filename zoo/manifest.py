@@ -66,6 +66,8 @@ class Manifest(CardModel):
             raise ValueError("a file is listed twice")
         if missing := {"card", "graph", "genes"} - {file.role for file in self.files}:
             raise ValueError(f"no file has the role {' or '.join(sorted(missing))}")
+        if self.card.explanation is not None and self.file("explain") is None:
+            raise ValueError("the card has an explanation, but there is no explain.onnx")
         return self
 
     @property

@@ -103,6 +103,73 @@ class OnnxGraph:
         self.model.graph.initializer.append(tensor)
         return name
 
+    def half_constant(self, value: npt.NDArray[np.floating]) -> Tensor:
+        """float32 values that the file keeps as float16: half the bytes, 3 decimal digits."""
+        half = self.constant(np.asarray(value, dtype=np.float16))
+        return self.node("Cast", half, to=self.onnx.TensorProto.FLOAT)
+
+    def type_of(self, array: npt.NDArray[Any]) -> int:
+        """ONNX's number for the type of an array."""
+        return int(self.onnx.helper.np_dtype_to_tensor_dtype(array.dtype))
+
+    def constants(self) -> dict[Tensor, npt.NDArray[Any]]:
+        """The initializers."""
+        to_array = self.onnx.numpy_helper.to_array
+        return {value.name: to_array(value) for value in self.model.graph.initializer}
+
+    def showing(self, tensors: Sequence[Tensor]) -> bytes:
+        """The bytes of a draft of this graph that has these tensors as outputs."""
+        draft = type(self.model)()
+        draft.CopyFrom(self.model)
+        del draft.graph.output[:]
+        draft.graph.output.extend(self.onnx.ValueInfoProto(name=name) for name in tensors)
+        content: bytes = draft.SerializeToString()
+        return content
+
+    def copy_node(self, output: Tensor, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """Append the node that computes `output` once more, for other inputs."""
+        graph = self.model.graph
+        (original,) = [node for node in graph.node if output in node.output]
+        node = graph.node.add()
+        node.CopyFrom(original)
+        node.ClearField("name")
+        node.input[:], node.output[:] = inputs, outputs
+
+    def unfold_casts(self) -> None:
+        """Turn initializers that are only stored in another type into ones of the type in use."""
+        graph, constants = self.model.graph, self.constants()
+        uses: dict[str, int] = {}
+        for node in graph.node:
+            for name in node.input:
+                uses[name] = uses.get(name, 0) + 1
+        for node in [node for node in graph.node if node.op_type == "Cast"]:
+            (source,) = node.input
+            if source in constants and uses[source] == 1:
+                kind = self.onnx.helper.tensor_dtype_to_np_dtype(node.attribute[0].i)
+                (stored,) = [value for value in graph.initializer if value.name == source]
+                graph.initializer.remove(stored)
+                self.constant(constants[source].astype(kind), node.output[0])
+                graph.node.remove(node)
+
+    def replace_constant(
+        self, name: Tensor, stored: Mapping[str, npt.NDArray[Any]], kind: str, **attributes: Any
+    ) -> None:
+        """Compute an initializer from smaller ones by a node that comes before all others.
+
+        Parameters
+        ----------
+        stored
+            The smaller initializers, by the ends of their names.
+
+        """
+        graph = self.model.graph
+        (index,) = [i for i, value in enumerate(graph.initializer) if value.name == name]
+        del graph.initializer[index]
+        inputs = [
+            self.constant(value, self.fresh(f"{name}_{end}")) for end, value in stored.items()
+        ]
+        graph.node.insert(0, self.onnx.helper.make_node(kind, inputs, [name], **attributes))
+
     def axis(self, *axes: int) -> Tensor:
         """Axes as an int64 initializer."""
         return self.constant(np.array(axes, dtype=np.int64))
@@ -125,6 +192,43 @@ class OnnxGraph:
     def declare(self, name: str, kind: int, shape: Sequence[int | str]) -> None:
         """Declare an output, which `keep_only` may then name."""
         self._outputs[name] = self.onnx.helper.make_tensor_value_info(name, kind, list(shape))
+
+    def include(self, graph: Any, inputs: Mapping[Tensor, Tensor]) -> dict[Tensor, Tensor]:
+        """Append the nodes of another graph of the same opset under new names.
+
+        Parameters
+        ----------
+        graph
+            A `GraphProto` without subgraphs; changed in no way.
+        inputs
+            Its inputs → tensors of this graph.
+
+        Returns
+        -------
+        The names of all its tensors → the names that they have here.
+
+        """
+        names = {"": "", **inputs}
+        for tensor in graph.initializer:
+            copy = type(tensor).FromString(tensor.SerializeToString())
+            copy.name = names[tensor.name] = self._included(tensor.name)
+            self.model.graph.initializer.append(copy)
+        for node in graph.node:
+            copy = type(node).FromString(node.SerializeToString())
+            copy.name = ""
+            for field in ("metadata_props", "doc_string"):  # paths of the machine that made it
+                copy.ClearField(field)
+            for name in node.output:
+                names[name] = names.get(name) or (self._included(name) if name else "")
+            copy.input[:] = [names[name] for name in node.input]
+            copy.output[:] = [names[name] for name in node.output]
+            self.model.graph.node.append(copy)
+        return names
+
+    def _included(self, name: str) -> Tensor:
+        taken = self.fresh(f"{self._prefix}_{name}")
+        self._names.add(taken)
+        return taken
 
     def set_aside(self, tensor: Tensor, prefix: str = "former") -> Tensor:
         """Rename a tensor (if there is one), so that another may take its name."""

@@ -6,7 +6,6 @@ import datetime
 import json
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from zoo.confidence import OUT, VERDICTS, ScopeShare
@@ -64,6 +63,7 @@ def provenance(
         "genes_shared": alignment.shared,
         "genes": len(parts.vocabulary),
         "findings": json.dumps([finding.as_json() for finding in examination.findings]),
+        **({"pathways": list(parts.pathways.names)} if parts.pathways else {}),
         "works_poorly": [claim.statement for claim in card.scope.works_poorly],
         **_scope(scope, forced=bool(facts.get("forced"))),
         "zoo_version": __version__,
@@ -72,11 +72,10 @@ def provenance(
     }
 
 
-def command(parts: ModelParts, path: str, flags: Sequence[str]) -> str:
+def command(parts: ModelParts, path: str, flags: Sequence[str], *, verb: str = "run") -> str:
     """The command line that repeats a run: the model's version pinned, or its folder named."""
-    is_folder = Path(parts.origin).is_dir()
-    reference = parts.origin if is_folder else parts.card.reference
-    return shlex.join(["zoo", "run", reference, path, *flags])
+    reference = parts.origin if parts.is_by_path else parts.card.reference
+    return shlex.join(["zoo", verb, reference, path, *flags])
 
 
 def _scope(scope: ScopeShare | None, *, forced: bool) -> dict[str, Any]:

@@ -28,14 +28,20 @@ from zoo.errors import (
     NotCached,
     UnknownModel,
 )
+from zoo.gate.files import ensure_bounded, ensure_data
+from zoo.gate.graph import ensure_harmless
 from zoo.hubs import Hub, hub_for
 from zoo.hubs.arrival import Arriving, published_manifest, verified
-from zoo.hubs.embedded import embedded_registry
 from zoo.hubs.folder import FolderHub
+from zoo.loaded import known_registry
 from zoo.manifest import FILE_NAME, MAXIMUM_BYTES, FileRole, Manifest, ModelFile
 from zoo.registry import Entry, Registry
 from zoo.settings import Settings
 from zoo.shelf import catalog, find
+from zoo.trial import try_graph
+
+_OWN = "embedded:"
+"""What comes with the package needs no trial; every other place does."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes fetched so far and the bytes in all."""
@@ -57,6 +63,8 @@ class PulledModel:
         Where it came from: a hub's URI, `cache`, or a folder.
     load
         Gives the verified content of one of the manifest's files.
+    is_by_path
+        Whether it was asked for by the path of its folder, not by name.
 
     """
 
@@ -64,6 +72,7 @@ class PulledModel:
     digest: str
     origin: str
     load: Callable[[ModelFile], bytes] = field(repr=False)
+    is_by_path: bool = False
 
     @property
     def files(self) -> tuple[ModelFile, ...]:
@@ -125,7 +134,8 @@ def pull(
     settings
         The cache, the shelves and whether the network may be used.
     registry
-        Where names are looked up; by default the registry that comes with the package.
+        Where names are looked up; by default the registry that comes with the package, and what
+        bundles brought.
     on_progress, on_notice
         Told how far a fetch is, and what the user should know.
 
@@ -136,9 +146,20 @@ def pull(
     """
     found = locate(reference, settings, registry)
     if isinstance(found, Path):
-        return in_place(found)
+        return in_place(found, is_by_path=is_path(reference))
+    return fetch(found, settings=settings, on_progress=on_progress, on_notice=on_notice)
+
+
+def fetch(
+    entry: Entry,
+    *,
+    settings: Settings,
+    on_progress: Progress | None = None,
+    on_notice: Notice | None = None,
+) -> PulledModel:
+    """As `pull`, for an entry of a registry."""
     cache = Cache(settings.cache)
-    step = plan(found, cache, offline=settings.offline)
+    step = plan(entry, cache, offline=settings.offline)
     return execute(
         step, cache, offline=settings.offline, on_progress=on_progress, on_notice=on_notice
     )
@@ -148,7 +169,7 @@ def browse(reference: str, *, settings: Settings, registry: Registry | None = No
     """Look into a model without storing it: as `pull`, but a file is fetched when it is read."""
     found = locate(reference, settings, registry)
     if isinstance(found, Path):
-        return in_place(found)
+        return in_place(found, is_by_path=is_path(reference))
     cache = Cache(settings.cache)
     step = plan(found, cache, offline=settings.offline)
     if isinstance(step, Reuse):
@@ -171,7 +192,7 @@ def locate(reference: str, settings: Settings, registry: Registry | None = None)
         return Path(reference).expanduser()
     if (shelved := find(reference, settings.models)) is not None:
         return shelved
-    known = embedded_registry() if registry is None else registry
+    known = known_registry(settings) if registry is None else registry
     try:
         return catalog(known, settings.models).resolve(reference)
     except UnknownModel as error:
@@ -225,7 +246,7 @@ def execute(
     return PulledModel(manifest, step.entry.digest, origin, reader.load)
 
 
-def in_place(folder: Path) -> PulledModel:
+def in_place(folder: Path, *, is_by_path: bool = True) -> PulledModel:
     """A model folder, read where it lies and verified against its own manifest.
 
     Raises
@@ -242,7 +263,8 @@ def in_place(folder: Path) -> PulledModel:
     with Arriving(hub, FILE_NAME) as stream:
         content = stream.read(MAXIMUM_BYTES + 1)
     manifest = Manifest.parse(content, str(path))
-    return PulledModel(manifest, sha256_of(content), hub.uri, partial(verified, hub))
+    load = partial(verified, hub)
+    return PulledModel(manifest, sha256_of(content), hub.uri, load, is_by_path)
 
 
 # -- acting --------------------------------------------------------------------------------------
@@ -255,6 +277,7 @@ def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> Manifest:
     if manifest.reference != entry.reference:
         detail = f"it is of {manifest.reference!r}, not of {entry.reference!r}"
         raise InvalidManifest(f"{hub.uri}/{FILE_NAME}", detail)
+    ensure_bounded(manifest)
     missing = [file for file in manifest.files if not cache.has(file.sha256, file.size)]
     total, done = sum(file.size for file in missing), 0
     with cache.committing(entry.name, entry.version, content):
@@ -263,7 +286,27 @@ def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> Manifest:
             done += file.size
             if on_progress:
                 on_progress(done, total)
+        if not hub.uri.startswith(_OWN):
+            _admit(manifest, hub, cache)
     return manifest
+
+
+def _admit(manifest: Manifest, hub: Hub, cache: Cache) -> None:
+    """Let a model from elsewhere in: data alone, a harmless graph that passes its trial.
+
+    What is refused stays unnamed in the cache, until `zoo cache prune`.
+    """
+    contents = {}
+    for file in manifest.files:
+        content = cache.read(file.sha256)
+        if content is None:
+            raise CacheUnwritable(str(cache.root), f"{file.path!r} does not stay whole there")
+        ensure_data(file, content, manifest.reference)
+        contents[file.role] = content
+    for role in ("graph", "explain"):
+        if role in contents:
+            ensure_harmless(contents[role], manifest.card, contents["genes"])
+            try_graph(contents[role], manifest.card)
 
 
 def _store(file: ModelFile, hub: Hub, cache: Cache) -> None:

@@ -75,6 +75,8 @@ class Entry(CardModel):
     cells_per_second: Annotated[float, Field(gt=0)]
     """As measured for the card, on the machine that the card names."""
     license: Line
+    validated: Literal["inspect", "surface", "deep"] | None = None
+    """Level at which `zoo validate` passed before it was published; null where nobody says."""
     locations: list[Line] = Field(min_length=1)
     """URIs of the places where it really is."""
 

@@ -14,6 +14,36 @@ DEFAULT_BATCH_SIZE = 256
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExplanationOptions:
+    """What is explained.
+
+    Attributes
+    ----------
+    top
+        Genes to list for each cell and for each group, present and absent ones apart.
+    groups
+        `label`, or a column of obs: whose cells are looked at together.
+    label
+        The class to explain for every cell; None explains each cell's own label.
+
+    """
+
+    top: int = 20
+    groups: str = "label"
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise InvalidOption("top", str(self.top), ("a whole number from 1",))
+
+    def flags(self) -> list[str]:
+        """The flags of `zoo explain` that change what is explained."""
+        flags = ["--top", str(self.top)]
+        flags += [] if self.groups == "label" else ["--groups", self.groups]
+        return flags + ([] if self.label is None else ["--label", self.label])
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How a run is done.
 
@@ -41,6 +71,8 @@ class RunOptions:
         Accept repeated cell names; results can then be joined back by order only.
     full_digest
         Put the sha256 of the whole file into the provenance.
+    explanation
+        Explain the labels, and how; None does not.
 
     """
 
@@ -55,6 +87,7 @@ class RunOptions:
     force: bool = False
     allow_duplicate_cells: bool = False
     full_digest: bool = False
+    explanation: ExplanationOptions | None = None
 
     def __post_init__(self) -> None:
         if self.device not in get_args(Device):
@@ -71,12 +104,13 @@ class RunOptions:
         for name, value in (
             ("--source", self.source),
             ("--value-kind", self.value_kind),
-            ("--groups", self.groups),
+            ("--groups", None if self.explanation else self.groups),
             ("--slide-key", self.slide_key),
         ):
             flags += [name, value] if value is not None else []
         for output in self.outputs:
             flags += ["--outputs", output]
+        flags += self.explanation.flags() if self.explanation else []
         flags += ["--force"] if self.force else []
         return flags + (["--allow-duplicate-cells"] if self.allow_duplicate_cells else [])
 

@@ -10,6 +10,7 @@ runner never trains and never clusters.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from os import PathLike
@@ -17,14 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from zoo import provenance
 from zoo.categories import Categories
 from zoo.confidence import GroupVote, scope_share
 from zoo.count_stream import CountStream
-from zoo.digest import sha256_of_file
+from zoo.digest import sha256_of, sha256_of_file
 from zoo.errors import ConflictingOptions, OnlyEmptyCells, UnknownOutputs
 from zoo.examination import Examination, examine
+from zoo.explanation import Explanation, GroupExplanation
 from zoo.file_order import FileOrder
 from zoo.inference import PER_GENE, Inference
 from zoo.ordered import ordered_map
@@ -32,7 +35,7 @@ from zoo.parts import ModelParts
 from zoo.portions import portions_of
 from zoo.predictions import Predictions, Summary
 from zoo.reading import Dataset, open_dataset
-from zoo.run_options import SILENT, USUAL, RunOptions, Watch
+from zoo.run_options import SILENT, USUAL, ExplanationOptions, RunOptions, Watch
 from zoo.session import Session, available_threads
 from zoo.validation import raise_first
 from zoo.writing.outputs import Outputs
@@ -45,11 +48,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a run did: its provenance, its summary and the files that it wrote."""
+    """What a run did: its provenance, its summary and the files that it wrote.
+
+    Attributes
+    ----------
+    explanation
+        What the labels of each group rest on, one entry for each group, state and gene, where
+        labels are explained.
+
+    """
 
     provenance: dict[str, Any]
     summary: Summary
     outputs: list[Path] = field(default_factory=list)
+    explanation: list[dict[str, Any]] = field(default_factory=list)
 
 
 def run(
@@ -74,7 +86,8 @@ def run(
         with result.revealing():
             reader = ResultReader(result.h5)
             written = outputs.write(reader, dataset)
-            return RunReport(reader.provenance, reader.summary(), written)
+            lines = _lines(reader.table("explanation"))
+            return RunReport(reader.provenance, reader.summary(), written, lines)
 
 
 def predict(
@@ -117,6 +130,8 @@ def infer(
     forced = raise_first(examination.findings, force=options.force)
     _tell_of_slides(examination, watch)
     vote = _group_vote(parts, dataset, options)
+    explained = options.explanation
+    groups = GroupExplanation.of(parts, dataset, explained) if explained else None
 
     # read → session → predictions → write, a few portions under way at a time
     inference = _open_inference(parts, examination, options, watch, forced=forced)
@@ -131,12 +146,14 @@ def infer(
     ):
         judged = inference.judge(outputs, counts)
         for start, stop, tables in order.put(
-            portion.rows, judged.columns, judged.obsm, judged.layers
+            portion.rows, judged.columns, judged.obsm, judged.layers, judged.top
         ):
             result.append(dataset.cell_names(start, stop), *tables)
             watch.progress(stop, dataset.cells)
         if vote is not None:
             vote.add(portion.rows, outputs["prob"], outputs["label"])
+        if groups is not None:
+            groups.add(portion.rows, outputs)
         unusual += judged.unusual_cells
 
     if not stream.has_values:
@@ -149,6 +166,8 @@ def infer(
         result.add_column(name, values)
     for name, values in portions.obsm.items():
         result.add_array(name, values)
+    if explained and groups is not None:
+        result.add_table("explanation", groups.table(parts.vocabulary.names, explained.top))
     scope = None
     if "ood_p" in parts.card.output_names:
         scope = scope_share(unusual, dataset.cells, parts.card.thresholds.ood_borderline)
@@ -161,7 +180,10 @@ def infer(
         **portions.facts(),
         "forced": forced,
         "value_kind_declared": options.value_kind is not None,
-        "command": provenance.command(parts, dataset.path, options.flags()),
+        **({"explanation": _told(parts, explained, groups)} if explained and groups else {}),
+        "command": provenance.command(
+            parts, dataset.path, options.flags(), verb="explain" if explained else "run"
+        ),
         "seconds": round(time.monotonic() - started, 3),
     }
     result.finish(
@@ -182,7 +204,29 @@ def _open_inference(
         on_notice=watch.notice,
     )
     extra = frozenset(options.outputs)
-    return Inference(parts, session, examination.alignment, extra, forced)
+    explanation = None
+    if options.explanation is not None:
+        explanation = Explanation.open(
+            parts, options.explanation, device=options.device, on_notice=watch.notice
+        )
+    return Inference(parts, session, examination.alignment, extra, forced, explanation)
+
+
+def _told(
+    parts: ModelParts, options: ExplanationOptions, groups: GroupExplanation
+) -> dict[str, Any]:
+    """What the provenance says of an explanation."""
+    card = parts.card.explanation
+    method = {"method": card.method, "of": card.of, "reference_cell": card.reference_cell,
+              "steps": card.steps} if card else {}  # fmt: skip
+    return {
+        **method,
+        "explain_sha256": sha256_of(parts.explain or b""),
+        "label": options.label or "each cell's own",
+        "groups": options.groups,
+        "top": options.top,
+        "absent_share": groups.totals.absent_share,
+    }
 
 
 def _open_stream(dataset: Dataset, examination: Examination) -> CountStream:
@@ -205,7 +249,7 @@ def _ensure_options(parts: ModelParts, options: RunOptions) -> None:
         raise ConflictingOptions(
             f"--slide-key divides the graphs of spatial models, and {parts.card.name!r} takes none"
         )
-    present = parts.card.output_names
+    present = parts.card.output_names + (("attribution",) if options.explanation else ())
     if unknown := [name for name in options.outputs if name not in present]:
         raise UnknownOutputs(parts.card.name, unknown, present)
 
@@ -219,7 +263,13 @@ def _tell_of_slides(examination: Examination, watch: Watch) -> None:
 
 def _layer_genes(parts: ModelParts, options: RunOptions) -> Any:
     """The vocabulary's names where per-gene outputs will be written."""
-    return parts.vocabulary.names if PER_GENE & set(options.outputs) else None
+    per_gene = PER_GENE & set(options.outputs) or options.explanation
+    return parts.vocabulary.names if per_gene else None
+
+
+def _lines(columns: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, Any]]:
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def _file_digest(dataset: Dataset) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from zoo.errors import NotCached
+from zoo.errors import NotCached, NotCarried
 from zoo.pull import browse
 from zoo.registry import Entry, Registry
 from zoo.settings import Settings
@@ -60,10 +60,10 @@ def search(models: Iterable[Searchable], words: Iterable[str]) -> list[Entry]:
 
 
 def labels_of(entry: Entry, settings: Settings, registry: Registry) -> str:
-    """The text of a model's labels and their ancestors; empty where it would need the network."""
+    """The text of a model's labels and their ancestors; empty where they are not here."""
     try:
         model = browse(entry.reference, settings=replace(settings, offline=True), registry=registry)
-    except NotCached:
+    except (NotCached, NotCarried):
         return ""
     has_labels = model.manifest.file("labels") is not None
     return model.read("labels").decode("utf-8", "replace") if has_labels else ""

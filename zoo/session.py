@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy.typing as npt
 
+from zoo import gpu
 from zoo.card import CellZooBlock
+from zoo.digest import sha256_of
 from zoo.errors import DeviceUnavailable, InvalidGraph
 from zoo.gate.graph import ensure_harmless
 
 Device = Literal["auto", "cpu", "cuda"]
 Arrays = dict[str, npt.NDArray[Any]]
 
+GRAPH_SHA256 = "cellzoo_graph_sha256"
+"""Entry in the metadata of `explain.onnx`: the sha256 of the `model.onnx` that it explains."""
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_NOT_LOADED = "CUDA's libraries could not be loaded ('zoo doctor' looks for the cause)"
 _GRAPH_INPUTS = {"edge_index", "edge_weight"}
 _KNOWN_INPUTS = {"counts", "gene_present", "total_counts", *_GRAPH_INPUTS}
 
@@ -76,27 +85,74 @@ class Session:
             If `cuda` was asked for and cannot be used.
 
         """
+        session = cls._started(graph, card, genes, device, threads, on_notice)
+        _hold_against_card(session._session, session.inputs, card)
+        return session
+
+    @classmethod
+    def _started(
+        cls,
+        graph: bytes,
+        card: CellZooBlock,
+        genes: bytes,
+        device: Device,
+        threads: int,
+        on_notice: Callable[[str], None],
+    ) -> Session:
+        """Load a graph on a device."""
         import onnxruntime
 
         ensure_harmless(graph, card, genes)
         options = _options(onnxruntime, threads)
-        providers = _providers(onnxruntime, device, on_notice)
+        fit = gpu.Fit(gpu.driver(), gpu.needed_cuda())
+        providers = _providers(onnxruntime.get_available_providers(), device, fit, on_notice)
+        if _CUDA in providers:
+            _preload(onnxruntime)
         try:
             session = onnxruntime.InferenceSession(graph, options, providers=providers)
         except Exception as error:  # onnxruntime raises a dozen unrelated classes
             detail = " ".join(str(error).split())[:300]
             raise InvalidGraph(card.reference, f"ONNX Runtime says: {detail}") from error
         running = session.get_providers()[0]
-        if device == "cuda" and running != "CUDAExecutionProvider":
-            raise DeviceUnavailable("cuda", "its libraries could not be loaded (driver or cuDNN)")
-        inputs = frozenset(node.name for node in session.get_inputs())
-        _hold_against_card(session, inputs, card)
+        if _CUDA in providers and running != _CUDA:
+            if device == "cuda":
+                raise DeviceUnavailable("cuda", _NOT_LOADED)
+            on_notice(f"Running on the CPU: {_NOT_LOADED}.")
         return cls(
-            inputs=inputs,
-            device="cuda" if running == "CUDAExecutionProvider" else "cpu",
+            inputs=frozenset(node.name for node in session.get_inputs()),
+            device="cuda" if running == _CUDA else "cpu",
             runtime=f"onnxruntime {onnxruntime.__version__}",
             _session=session,
         )
+
+    @classmethod
+    def open_explanation(
+        cls,
+        explain: bytes,
+        *,
+        card: CellZooBlock,
+        genes: bytes,
+        graph: bytes,
+        device: Device = "auto",
+        on_notice: Callable[[str], None] = lambda sentence: None,
+    ) -> Session:
+        """Load a verified `explain.onnx` and hold it against its card and its model.
+
+        Parameters
+        ----------
+        explain
+            Its bytes, already verified.
+        graph
+            Bytes of the `model.onnx` that it must have been made from.
+
+        Raises
+        ------
+        InvalidGraph, DeviceUnavailable
+
+        """
+        session = cls._started(explain, card, genes, device, 1, on_notice)
+        _hold_explanation(session._session, session.inputs, card, graph)
+        return session
 
     @classmethod
     def of_draft(cls, graph: bytes, *, threads: int = 1) -> Session:
@@ -104,7 +160,7 @@ class Session:
         import onnxruntime
 
         session = onnxruntime.InferenceSession(
-            graph, _options(onnxruntime, threads), providers=["CPUExecutionProvider"]
+            graph, _options(onnxruntime, threads), providers=[_CPU]
         )
         inputs = frozenset(node.name for node in session.get_inputs())
         return cls(inputs, "cpu", f"onnxruntime {onnxruntime.__version__}", session)
@@ -143,22 +199,38 @@ def _options(runtime: Any, threads: int) -> Any:
     return options
 
 
-def _providers(runtime: Any, device: Device, on_notice: Callable[[str], None]) -> list[str]:
-    """The execution providers to ask for, in order."""
-    present = runtime.get_available_providers()
-    if device == "cpu":
-        return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" in present:
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    if device == "cuda":
-        raise DeviceUnavailable(
-            "cuda",
+def runtime_facts() -> tuple[str, list[str]]:
+    """Version of the runtime, and the execution providers that it was built with."""
+    import onnxruntime
+
+    return onnxruntime.__version__, list(onnxruntime.get_available_providers())
+
+
+def _providers(
+    present: Sequence[str], device: Device, fit: gpu.Fit, on_notice: Callable[[str], None]
+) -> list[str]:
+    """The execution providers to ask for, in order; one sentence where a GPU is left unused."""
+    problem = None
+    if device != "cpu" and _CUDA not in present:
+        problem = (
             f"this onnxruntime has no CUDA provider (it has {', '.join(present)}); the GPU build "
-            "is the package onnxruntime-gpu",
+            "is the package onnxruntime-gpu"
         )
-    if os.path.exists("/proc/driver/nvidia/version"):
-        on_notice("A GPU is here, but this onnxruntime has no CUDA provider: running on the CPU.")
-    return ["CPUExecutionProvider"]
+    elif device != "cpu":
+        problem = fit.problem
+    if problem and device == "cuda":
+        raise DeviceUnavailable("cuda", problem)
+    # The usual build on a machine without a GPU is nothing to talk about.
+    if problem and (_CUDA in present or fit.driver is not None):
+        on_notice(f"Running on the CPU: {problem}.")
+    return [_CPU] if device == "cpu" or problem else [_CUDA, _CPU]
+
+
+def _preload(runtime: Any) -> None:
+    """Let CUDA's libraries be found among the installed packages; what fails is seen later."""
+    if hasattr(runtime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            runtime.preload_dlls(directory="")
 
 
 def _hold_against_card(session: Any, inputs: frozenset[str], card: CellZooBlock) -> None:
@@ -178,6 +250,27 @@ def _hold_against_card(session: Any, inputs: frozenset[str], card: CellZooBlock)
             card.reference,
             f"its outputs are {sorted(outputs)}, the card says {sorted(card.output_names)}",
         )
+    _hold_counts(session, card)
+
+
+def _hold_explanation(
+    session: Any, inputs: frozenset[str], card: CellZooBlock, graph: bytes
+) -> None:
+    """Refuse an explanation of another graph, or one that breaks the contract."""
+    made_for = session.get_modelmeta().custom_metadata_map.get(GRAPH_SHA256)
+    if made_for != sha256_of(graph):
+        told = f"explain.onnx was made for another model.onnx ({GRAPH_SHA256} = {made_for!r})"
+        raise InvalidGraph(card.reference, told)
+    outputs = [(node.name, node.shape[1:]) for node in session.get_outputs()]
+    known = {*_KNOWN_INPUTS, "label"} - _GRAPH_INPUTS
+    if not {"counts", "label"} <= inputs or inputs - known:
+        raise InvalidGraph(card.reference, f"the inputs of explain.onnx are {sorted(inputs)}")
+    if outputs != [("attribution", [card.inputs.genes])]:
+        raise InvalidGraph(card.reference, f"the outputs of explain.onnx are {outputs}")
+    _hold_counts(session, card)
+
+
+def _hold_counts(session: Any, card: CellZooBlock) -> None:
     (counts,) = [node for node in session.get_inputs() if node.name == "counts"]
     if counts.type != "tensor(float)" or counts.shape[1:] != [card.inputs.genes]:
         raise InvalidGraph(card.reference, f"its input 'counts' is {counts.type} {counts.shape}")

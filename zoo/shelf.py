@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from zoo.cache import Cache
 from zoo.errors import NoModelsFolder
+from zoo.hubs.embedded import is_carried
 from zoo.hubs.folder import FolderHub
 from zoo.manifest import FILE_NAME, Manifest
 from zoo.registry import Entry, Registry
@@ -38,6 +40,16 @@ def newest(registry: Registry, shelves: Iterable[Path]) -> list[Entry]:
     shelved = Registry(registry_version=1, models=_entries(shelves))
     found = {entry.name: entry for entry in (*registry.newest(), *shelved.newest())}
     return [found[name] for name in sorted(found)]
+
+
+def obtainable(entries: Iterable[Entry], cache: Cache) -> list[Entry]:
+    """Those that can be had: in the cache, or at a place that is not the package's own lack."""
+    return [
+        entry
+        for entry in entries
+        if cache.manifest(entry.name, entry.version) is not None
+        or any(not place.startswith("embedded:") or is_carried(place) for place in entry.locations)
+    ]
 
 
 def _entries(shelves: Iterable[Path]) -> list[Entry]:

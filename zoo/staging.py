@@ -117,8 +117,14 @@ def is_stale(path: Path) -> bool:
         return False
 
 
-def _host() -> str:
-    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+def left_by(node: str, folder: Path) -> list[Path]:
+    """The staging files in a folder of processes on a machine that is gone, such as a container."""
+    found = [path for path in folder.glob(f".*{SUFFIX}") if is_staging(path)]
+    return sorted(path for path in found if f".{_host(node)}-" in path.name)
+
+
+def _host(node: str | None = None) -> str:
+    return hashlib.sha256((node or platform.node()).encode()).hexdigest()[:8]
 
 
 def _is_running(process: int) -> bool:

@@ -41,6 +41,8 @@ _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}")
 _VERSIONED = re.compile(r"ENS[A-Z]*G\d{11}\.\d+(_PAR_Y)?")
 # Below this weighted coverage a run is allowed (the card's minimum is lower) but worth a word.
 _COMFORTABLE_COVERAGE = 0.5
+NOT_STATED = "not stated"
+"""The organism of imported weights whose makers do not tell it."""
 _SAY_ORGANISM = "Say it in the file: uns['organism'], e.g. 'Homo sapiens' or 'Mus musculus'."
 
 
@@ -220,6 +222,15 @@ def organism_findings(path: str, card: CellZooBlock, evidence: OrganismEvidence)
                 f"The organism is not known: {evidence.sentence}. The model is for "
                 f"{card.inputs.organism}.",
                 _SAY_ORGANISM,
+            )
+        ]
+    if card.inputs.organism == NOT_STATED:
+        return [
+            Finding(
+                "yellow",
+                "organism",
+                f"{evidence.organism}: {evidence.sentence}. Nobody knows the model's organism.",
+                "Ask whoever made the model; genes of another organism may share its symbols.",
             )
         ]
     if evidence.organism != card.inputs.organism:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import inspect
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ from converters.building.fits import Fit, has_ids, kind_of
 from converters.building.folder import Written
 from converters.building.order import Order
 from converters.building.parts import Division
-from converters.card import Numbers, code_digest
-from converters.plan import Plan
+from converters.building.told import Told
+from converters.card import code_digest
 from zoo.card import (
     CellZooBlock,
     Change,
-    Claim,
     Compute,
     DataSource,
     GeneIdKind,
@@ -32,7 +30,6 @@ from zoo.card import (
 )
 from zoo.card_file import ModelCard
 from zoo.digest import sha256_of_file
-from zoo.errors import InvalidPlan
 from zoo.evaluation import compute, figures, measurements
 from zoo.headline import headline_of
 from zoo.organism import infer_organism
@@ -79,7 +76,7 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
     """The `cellzoo:` block."""
     order, fitted = findings.order, findings.fit.fitted
     recipe, plan = order.recipe, order.plan
-    told = Told.of(plan, findings.rows, str(order.request.config))
+    told = Told.of(plan.scope, findings.rows, str(order.request.config))
     date = plan.date or datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     return CellZooBlock(
         card_version=1,
@@ -114,57 +111,6 @@ def block_of(findings: Findings, used: Compute) -> CellZooBlock:
         compute=used,
         changelog=[Change(version=plan.version, date=date, changes=list(plan.changes))],
     )
-
-
-@dataclass(frozen=True)
-class Told:
-    """What of the measured rows stands on the card itself."""
-
-    works_well: list[Claim]
-    works_poorly: list[Claim]
-    evaluation: list[Row]
-    robustness: list[Row]
-
-    @classmethod
-    def of(cls, plan: Plan, rows: Sequence[Row], origin: str) -> Told:
-        """Claims with their numbers, the rows that back them, and the main rows.
-
-        Raises
-        ------
-        InvalidPlan
-            If a claim names a row that was not measured.
-
-        """
-        numbers = Numbers.of(rows)
-        works_well = [_claim(numbers, text, origin) for text in plan.scope.works_well]
-        works_poorly = [_claim(numbers, text, origin) for text in plan.scope.works_poorly]
-        claimed = {row for claim in (*works_well, *works_poorly) for row in claim.rows}
-        kept = [row for row in rows if on_card(row) or row.id in claimed]
-        return cls(
-            works_well,
-            works_poorly,
-            [row for row in kept if row.role != "robustness"],
-            [row for row in kept if row.role == "robustness"],
-        )
-
-
-def _claim(numbers: Numbers, text: str, origin: str) -> Claim:
-    try:
-        return numbers.claim(text)
-    except KeyError as error:
-        detail = f"a claim names {error.args[0]!r}, and no such row was measured"
-        raise InvalidPlan(origin, detail) from error
-
-
-def on_card(row: Row) -> bool:
-    """Whether a row is on the card itself; all rows are in `measurements.json`.
-
-    Left out are single types and single groups, and what baselines do in the robustness grid: a
-    large card is slow to parse.
-    """
-    if ":" in row.metric or ":" in row.id:
-        return False
-    return row.role != "robustness" or row.method == "model" or row.metric == "accuracy"
 
 
 def _inputs(findings: Findings) -> Inputs:
@@ -211,7 +157,8 @@ def _sources(findings: Findings) -> list[DataSource]:
             donors=plan.data.donors,
             label_mapping=plan.data.mapping,
             **stated,
-        )
+        ),
+        *findings.fit.fitted.sources,
     ]
     folder = Path(findings.order.request.data).parent
     for data in plan.evaluation:

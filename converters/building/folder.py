@@ -52,6 +52,8 @@ def write_files(
     if fit.fitted.labels:
         ids = label_ids(fit.fitted.labels, cells, order)
         (folder / "labels.tsv").write_bytes(labels_table(fit.fitted.labels, ids))
+    for name, content in fit.fitted.files.items():
+        (folder / name).write_bytes(content)
     sample = samples.draw_sample(cells, fit.columns, order)
     samples.write_sample(folder / "sample.h5ad", sample, order)
     own = None if order.plan.sample == "simulated" else fit.columns

@@ -12,8 +12,10 @@ from converters.building.fits import Fit, Fitting
 from converters.building.order import Order
 from converters.building.other_graphs import measure_other_graphs
 from converters.building.parts import Division
-from converters.building.subject import FoldedBaselines
+from converters.building.subject import FoldedBaselines, TorchSubject
+from converters.recipe import Settings
 from converters.training_cells import Int64, TrainingCells
+from zoo.evaluation.asked import Measurer
 from zoo.evaluation.cells import LabelledCells, Placed
 from zoo.evaluation.conditions import measure_conditions
 from zoo.evaluation.data_set import EvaluationData
@@ -63,7 +65,8 @@ class Measuring:
             own = [np.searchsorted(columns, fit.columns) for fit in fits]
             shown = FoldedBaselines.joined(learned, own)
         subject, cells = self._asked(fits, division)
-        answers = measure(subject, cells, setting, into, shown)
+        further = self._further(subject, fits[0], division, self.order.settings)
+        answers = measure(subject, cells, setting, into, shown, further=further)
         if into.seed == self.order.seeds[0]:
             measure_conditions(
                 subject, cells, setting, self.order.plan.data.conditions, into, shown
@@ -77,7 +80,8 @@ class Measuring:
     ) -> None:
         """Measure fits with a neighbouring setting; its baselines are those of the shipped one."""
         subject, cells = self._asked(fits, division)
-        measure(subject, cells, self._setting(division, name), into)
+        further = self._further(subject, fits[0], division, self.order.neighbours[name])
+        measure(subject, cells, self._setting(division, name), into, further=further)
 
     def elsewhere(
         self, shipped: Fit, division: Division, into: Measurements, inside: Outputs
@@ -92,7 +96,19 @@ class Measuring:
         if into.seed != self.order.seeds[0]:
             sets = [data.model_copy(update={"conditions": []}) for data in sets]
         kinds = self.order.recipe.value_kinds
-        evaluate(subject, sets, self.folder, into, baselines, inside, value_kinds=kinds)
+        further = self._further(subject, shipped, division, self.order.settings)
+        evaluate(
+            subject, sets, self.folder, into, baselines, inside, value_kinds=kinds, further=further
+        )
+
+    def _further(
+        self, subject: Subject, fit: Fit, division: Division, settings: Settings
+    ) -> Measurer | None:
+        """What takes the recipe's own rows, for one model that is no pool of several."""
+        if not isinstance(subject, TorchSubject):
+            return None
+        training = self._known(fit, division.shipped)
+        return self.order.recipe.measurer(subject, training, settings)
 
     def _with_orthologs(self, data: EvaluationData) -> EvaluationData:
         """The data set with its table of orthologs beside the plan, where one lies there."""
@@ -142,8 +158,11 @@ class Measuring:
         return found.where(fold >= 0)
 
     def _baselines(self, fit: Fit, cells: TrainingCells) -> TrainedBaselines:
-        known = labelled(cells.seen(), fit.columns, fit.fitted.labels)
-        return TrainedBaselines.of(known, self.order.recipe.value_kinds)
+        return TrainedBaselines.of(self._known(fit, cells), self.order.recipe.value_kinds)
+
+    def _known(self, fit: Fit, cells: TrainingCells) -> LabelledCells:
+        """All cells that are not held out."""
+        return labelled(cells.seen(), fit.columns, fit.fitted.labels)
 
     def _setting(self, division: Division, condition: str = "") -> Setting:
         plan = self.order.plan.data

@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from converters.building.card import Told, figures_of
+from converters.building.card import figures_of
 from converters.building.folder import write_manifest
 from converters.building.prose import card_text
+from converters.building.told import Told
 from converters.plan import Plan
 from zoo.card import CellZooBlock, Scope
 from zoo.card_file import ModelCard
@@ -32,7 +33,7 @@ def retell(folder: Path, config: Path) -> None:
     plan = Plan.read(config)
     card = ModelCard.read(folder / "README.md")
     rows, _ = measurements.read(folder / "measurements.json")
-    told = Told.of(plan, rows, str(config))
+    told = Told.of(plan.scope, rows, str(config))
     scope = Scope(
         intended=plan.scope.intended or card.block.scope.intended,
         out_of_scope=plan.scope.out_of_scope or card.block.scope.out_of_scope,

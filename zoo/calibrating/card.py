@@ -80,6 +80,7 @@ def calibrated_block(
         "scope": _scope(before, identity, cells, calibrator, rows),
         "prob_kind": "softmax",
         "headline": headline_of(rows, before.task),
+        "explanation": None,  # it was of the former graph
         "calibration": _calibration(cells, calibrator),
         "data": [*before.data, _source(cells)],
         "evaluation": [*rows, *_of_version(before.evaluation, before)],

@@ -42,7 +42,7 @@ def calibrated_graph(
     ensure_plain(model, before.reference)
     names = after.output_names
     changed = OnnxGraph(onnx, model, prefix="calibration")
-    builder = _Builder(changed)
+    builder = CalibrationNodes(changed)
     anew = _outputs_anew(calibrator, before)
     former = {name: changed.set_aside(name) for name in anew}
     kind = before.prob_kind or "softmax"
@@ -62,38 +62,39 @@ def _outputs_anew(calibrator: Calibrator, before: CellZooBlock) -> list[str]:
     ]
 
 
-class _Builder:
+class CalibrationNodes:
     """Appends a calibration to a graph."""
 
     def __init__(self, graph: OnnxGraph) -> None:
         self._graph = graph
         self._node, self._constant, self._axis = graph.node, graph.constant, graph.axis
 
-    def append_classes(self, prob: Tensor, calibrator: Calibrator, kind: ProbKind) -> None:
-        """`label`, `prob`, `conformal_p` and `in_set` from the former probabilities."""
+    def append_classes(
+        self, prob: Tensor, calibrator: Calibrator, kind: ProbKind, *, anew: bool = True
+    ) -> None:
+        """`conformal_p` and `in_set` from probabilities; `label` and `prob` too if `anew`."""
         scaling, tables = calibrator.scaling, calibrator.tables
         classes = len(scaling.bias)
         logits = self._logits(prob, kind)
         slope = self._constant(np.float32(scaling.slope))
         bias = self._constant(scaling.bias.astype(np.float32))
         scaled = self._node("Add", self._node("Mul", logits, slope), bias)  # (cells, classes)
-        label = self._node("ArgMax", scaled, name="label", axis=1, keepdims=0)
-        self._node("Softmax", scaled, name="prob", axis=1)
+        label = self._node("ArgMax", scaled, name="label" if anew else "", axis=1, keepdims=0)
+        if anew:
+            self._node("Softmax", scaled, name="prob", axis=1)
         score = self._log_odds_against(scaled, label, classes)
         column = self._node("Unsqueeze", score, self._axis(2))  # (cells, classes, 1)
-        within = self._share_as_high(column, tables.of_class)
-        among_all = self._share_as_high(column, [tables.pooled])
+        within = self.share_as_high(column, tables.of_class)
+        among_all = self.share_as_high(column, [tables.pooled])
         self._node("Max", within, among_all, name="conformal_p")
         alpha = self._constant(np.float32(calibrator.alpha))
         self._node("Greater", "conformal_p", alpha, name="in_set")
         proto, cells = self._graph.onnx.TensorProto, self._graph.cells
-        self._graph.declare("label", proto.INT64, [cells])
-        for name, kind_ in (
-            ("prob", proto.FLOAT),
-            ("conformal_p", proto.FLOAT),
-            ("in_set", proto.BOOL),
-        ):
-            self._graph.declare(name, kind_, [cells, classes])
+        if anew:
+            self._graph.declare("label", proto.INT64, [cells])
+            self._graph.declare("prob", proto.FLOAT, [cells, classes])
+        self._graph.declare("conformal_p", proto.FLOAT, [cells, classes])
+        self._graph.declare("in_set", proto.BOOL, [cells, classes])
 
     def append_scope(self, former: dict[str, Tensor], scope: ScopeTable) -> None:
         """`ood_z` and `ood_p` against the labelled cells, as far as the model has them."""
@@ -105,7 +106,7 @@ class _Builder:
             unlike = self._node("Neg", former["ood_p"])
         if "ood_p" in former:
             column = self._node("Unsqueeze", unlike, self._axis(1))  # (cells, 1)
-            self._share_as_high(column, [scope.table], name="ood_p", axis=1)
+            self.share_as_high(column, [scope.table], name="ood_p", axis=1)
 
     # -- pieces ----------------------------------------------------------------------------------
 
@@ -132,7 +133,7 @@ class _Builder:
         floored = self._node("Max", others, self._constant(np.float32(SMALLEST)))
         return self._node("Sub", self._node("Log", floored), log_prob)
 
-    def _share_as_high(
+    def share_as_high(
         self, scores: Tensor, tables: Sequence[Table], *, name: str = "", axis: int = 2
     ) -> Tensor:
         """As `Table.p`: the last axis of `scores` is 1 and is compared with each table's scores."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ MINIMUM_CELLS = 20
 """Labelled cells without which nothing is fitted."""
 
 _LONGEST_LINE = 300
-_NEEDED = ("label", "prob", "conformal_p", "in_set", "ood_z", "ood_p")
+NEEDED = ("label", "prob", "conformal_p", "in_set", "ood_z", "ood_p")
 _ORIGIN = {
     "license": ("cellzoo/license", "license", "licence"),
     "source": ("cellzoo/source", "source", "citation", "doi"),
@@ -129,8 +129,15 @@ class LabelledCells:
         return plain_line(Path(self.path).resolve().name)
 
 
-def read_labelled(parts: ModelParts, path: str, columns: Columns) -> LabelledCells:
+def read_labelled(
+    parts: ModelParts, path: str, columns: Columns, needed: Collection[str] = NEEDED
+) -> LabelledCells:
     """Read a file, and ask the model about its labelled cells.
+
+    Parameters
+    ----------
+    needed
+        Outputs to keep, of those that the model has.
 
     Raises
     ------
@@ -156,7 +163,7 @@ def read_labelled(parts: ModelParts, path: str, columns: Columns) -> LabelledCel
         label = np.append(class_of, -1)[found.codes]  # (cells); the code -1 takes the last
         _ensure_known(found, label, parts.labels)
         asked = np.flatnonzero(found.codes >= 0)
-        answers = _ask(parts, dataset, examination, asked)
+        answers = _ask(parts, dataset, examination, asked, needed)
         label, named = label[asked], found.codes[asked]
         known = (label >= 0) & ~answers.empty
         stranger = (label < 0) & ~answers.empty
@@ -274,7 +281,13 @@ class _Asked:
     digest: str
 
 
-def _ask(parts: ModelParts, dataset: Dataset, examination: Examination, asked: Int64) -> _Asked:
+def _ask(
+    parts: ModelParts,
+    dataset: Dataset,
+    examination: Examination,
+    asked: Int64,
+    needed: Collection[str],
+) -> _Asked:
     """Run the graph on the portions of a file that hold one of the rows `asked`."""
     assert examination.alignment is not None, "an examination with a model aligns"
     assert examination.evidence is not None, "nothing red was found"
@@ -294,7 +307,7 @@ def _ask(parts: ModelParts, dataset: Dataset, examination: Examination, asked: I
         given, counts = inference.predict(portion)
         empty[here[here >= 0]] = counts[here >= 0] < fewest
         for name, values in given.items():
-            if name in _NEEDED:
+            if name in needed:
                 shape = (len(asked), *values.shape[1:])
                 whole = outputs.setdefault(name, np.zeros(shape, dtype=values.dtype))
                 whole[here[here >= 0]] = values[here >= 0]

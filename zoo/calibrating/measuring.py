@@ -78,7 +78,7 @@ def leave_out(evidence: Evidence, *, alpha: float, seed: int, with_scope: bool) 
 
 
 def measured_rows(
-    cells: LabelledCells, calibrator: Calibrator, *, key: str, former: str, seed: int
+    cells: LabelledCells, calibrator: Calibrator, *, key: str, former: str | None, seed: int
 ) -> list[Row]:
     """Rows of the card.
 
@@ -87,7 +87,8 @@ def measured_rows(
     key
         First part of the rows' ids.
     former
-        Name of the method `as it was`.
+        Name of the method `as it was`; None where labels and probabilities stay as they were and
+        only p-values and sets are new, so that there is one method.
     seed
         First of the seeds.
 
@@ -123,16 +124,20 @@ def _setting(cells: LabelledCells, key: str) -> Setting:
 
 
 def _measure(
-    into: Measurements, setting: Setting, cells: LabelledCells, left_out: LeftOut, former: str
+    into: Measurements,
+    setting: Setting,
+    cells: LabelledCells,
+    left_out: LeftOut,
+    former: str | None,
 ) -> None:
     evidence, answers = cells.evidence, left_out.answers
     truth, outputs = evidence.truth, evidence.outputs
     sampling = Sampling.of(len(truth), evidence.group)
-    before = setting.by(former)
-    for where, label, prob in (
-        (setting, answers.label, answers.prob),
-        (before, outputs["label"], outputs["prob"]),
-    ):
+    before = setting if former is None else setting.by(former)
+    asked = [(before, outputs["label"], outputs["prob"])]
+    if former is not None:
+        asked.insert(0, (setting, answers.label, answers.prob))
+    for where, label, prob in asked:
         f1 = partial(_of_rows, metrics.macro_f1, truth, label)
         ece = partial(_of_rows, metrics.expected_calibration_error, truth, prob)
         into.add(where, "accuracy", sampling.share(label == truth))
@@ -143,7 +148,7 @@ def _measure(
         "split_conformal": left_out.split,
         "split_conformal_by_class": left_out.split_by_class,
     }
-    if "in_set" in outputs:
+    if former is not None and "in_set" in outputs:
         sets[former] = outputs["in_set"]
     for method, in_set in sets.items():
         _measure_sets(into, setting.by(method), truth, in_set, sampling)
@@ -184,7 +189,7 @@ def _measure_strangers(
     setting: Setting,
     cells: LabelledCells,
     calibrator: Calibrator,
-    former: str,
+    former: str | None,
 ) -> None:
     """How many cells of types that the model does not know are found unlike its own."""
     ood_p = cells.strangers_outputs.get("ood_p")
@@ -192,7 +197,8 @@ def _measure_strangers(
         return
     condition = f"cells of labels that the model does not know: {_listed(list(cells.strangers))}"
     part = replace(setting, key=f"{setting.key}:unknown-labels", condition=condition)
-    into.add(part.by(former), "ood_p_below_0.05", metrics.share(ood_p < 0.05))
+    before = part if former is None else part.by(former)
+    into.add(before, "ood_p_below_0.05", metrics.share(ood_p < 0.05))
     unlikeness = unlikeness_of(cells.strangers_outputs)
     after = None if unlikeness is None else calibrator.ood_p(unlikeness)
     if after is not None:

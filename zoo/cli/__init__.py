@@ -26,6 +26,7 @@ from zoo.version import __version__
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Use": {
         "run": ("zoo.cli.run:run", "Run a model on a file."),
+        "explain": ("zoo.cli.explain:explain", "Say which genes the labels of a file rest on."),
         "check": ("zoo.cli.check:check", "Say what a file holds and what would stop a run."),
         "prepare": ("zoo.cli.prepare:prepare", "Mend a file so that models can take it."),
         "domains": ("zoo.cli.domains:domains", "Find the domains of a tissue in a result."),
@@ -35,6 +36,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "split": ("zoo.cli.split:split", "Assign train, validation and test by whole groups."),
         "recipes": ("zoo.cli.recipes:recipes", "List the recipes and their settings."),
         "train": ("zoo.cli.train:train", "Make a model folder by a recipe."),
+        "convert": (
+            "zoo.cli.convert:convert",
+            "Make a model folder of weights that others trained.",
+        ),
         "calibrate": ("zoo.cli.calibrate:calibrate", "Fit a classifier to your labelled cells."),
     },
     "Look": {
@@ -45,14 +50,28 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Contribute": {
         "evaluate": ("zoo.cli.evaluate:evaluate", "Measure a model on labelled data."),
+        "new": ("zoo.cli.new:new", "Begin a model of your own."),
+        "validate": (
+            "zoo.cli.validate:validate",
+            "Say what a model folder lacks.",
+        ),
+        "publish": ("zoo.cli.publish:publish", "Publish a model folder to a collection."),
+        "diff": ("zoo.cli.diff:diff", "Show what changed between two versions of a model."),
         "test": ("zoo.cli.test:test", "Compare a model's answers with its stored ones."),
-        "registry": ("zoo.cli.registry:registry", "Make registry.json from cards/."),
+        "registry": (
+            "zoo.cli.registry:registry",
+            "Add, list and update registries.",
+        ),
     },
     "Manage": {
         "pull": ("zoo.cli.models:pull", "Fetch a model into the cache."),
         "cache": ("zoo.cli.cache:cache", "List, verify and clean the cache."),
+        "image": ("zoo.cli.image:image", "Make container images."),
+        "bundle": ("zoo.cli.bundle:bundle", "Put a model into one file, or take one."),
+        "doctor": ("zoo.cli.doctor:doctor", "Look at this machine and say what to mend."),
     },
 }
+_HIDDEN = {"in-image": "zoo.cli.model_image:in_image"}
 _TARGETS = {name: target for section in COMMANDS.values() for name, (target, _) in section.items()}
 
 
@@ -65,9 +84,10 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
-        if cmd_name not in _TARGETS:
+        target = _TARGETS.get(cmd_name) or _HIDDEN.get(cmd_name)
+        if target is None:
             return None
-        module, _, name = _TARGETS[cmd_name].partition(":")
+        module, _, name = target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
@@ -75,7 +95,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one may have been meant."""
-        if args and args[0] not in _TARGETS and not args[0].startswith("-"):
+        if args and args[0] not in {*_TARGETS, *_HIDDEN} and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], _TARGETS, n=2)
             meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
             ctx.fail(f"No such command {args[0]!r}.{meant}")
@@ -169,7 +189,12 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if "_ZOO_COMPLETE" in os.environ:
         zoo(prog_name="zoo")
-    sys.exit(execute(sys.argv[1:]))
+    words = sys.argv[1:]
+    if os.environ.get("ZOO_MODEL"):  # set in a model's image alone
+        from zoo.cli.model_image import words_in_image
+
+        words = words_in_image(words, _TARGETS)
+    sys.exit(execute(words))
 
 
 def _tell(failure: Failure, *, as_json: bool) -> int:

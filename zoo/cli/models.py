@@ -48,21 +48,27 @@ if TYPE_CHECKING:
 @click.option("--largest", type=click.FloatRange(0), metavar="MB", help="Not larger than this.")
 @click.option("--fastest", type=click.FloatRange(0), metavar="N", help="At least N cells/s.")
 @click.option("--table", is_flag=True, help="The catalogue's table: headlines, size, speed, ….")
+@click.option("--all", "everything", is_flag=True, help="Also models that are not to be had here.")
 @json_option
 def list_models(
     organism: str | None,
     license_: str | None,
     largest: float | None,
     table: bool,
+    everything: bool,
     as_json: bool,
     **wanted: Any,
 ) -> None:
-    """List the models that can be pulled by name, the newest version of each."""
+    """List the models that can be pulled by name, the newest version of each.
+
+    In a container these are the models that it holds.
+    """
     from zoo import catalogue
-    from zoo.hubs.embedded import embedded_registry
+    from zoo.cache import Cache
+    from zoo.loaded import known_registry
     from zoo.organism import canonical_organism
     from zoo.settings import Settings
-    from zoo.shelf import newest
+    from zoo.shelf import newest, obtainable
 
     filters = catalogue.Wanted(
         organism=canonical_organism(organism) if organism else None,
@@ -70,12 +76,18 @@ def list_models(
         largest=None if largest is None else int(largest * 1e6),
         **wanted,
     )
-    entries = [e for e in newest(embedded_registry(), Settings.read().models) if filters.fits(e)]
-    none = "No model fits. 'zoo list' shows all."
+    settings = Settings.read()
+    known = newest(known_registry(settings), settings.models)
+    here = known if everything else obtainable(known, Cache(settings.cache))
+    entries = [entry for entry in here if filters.fits(entry)]
+    none = "No model fits. 'zoo list --all' shows all."
     if table and not as_json and entries:
         output.print_table("", catalogue.HEADS, [catalogue.line(entry) for entry in entries])
     else:
         _print_entries(entries, as_json=as_json, none=none)
+    if len(here) < len(known) and not as_json:
+        hidden = len(known) - len(here)
+        output.print_note(f"The registry knows {hidden} more that are not here: zoo list --all")
 
 
 @click.command()
@@ -84,11 +96,12 @@ def list_models(
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Find models by WORDS: in names, tasks, tissues, organisms, summaries and labels."""
     from zoo import searching
-    from zoo.hubs.embedded import embedded_registry
+    from zoo.loaded import known_registry
     from zoo.settings import Settings
     from zoo.shelf import newest
 
-    settings, registry = Settings.read(), embedded_registry()
+    settings = Settings.read()
+    registry = known_registry(settings)
     models = [
         searching.Searchable.of(entry, searching.labels_of(entry, settings, registry))
         for entry in newest(registry, settings.models)
@@ -99,20 +112,25 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
+@click.option(
+    "--from", "uri", metavar="URI",
+    help="Take it from the collection at this URI, and from nowhere else.",
+)  # fmt: skip
 @offline_option
 @json_option
-def pull(name: str, offline: bool, as_json: bool) -> None:
+def pull(name: str, uri: str | None, offline: bool, as_json: bool) -> None:
     """Fetch the model NAME, or NAME@VERSION, into the cache and verify every file."""
+    from zoo import adoption
     from zoo import pull as pulling
     from zoo.settings import Settings
 
+    settings = Settings.read(offline=offline)
     with _progress(show=sys.stderr.isatty() and not as_json) as on_progress:
-        model = pulling.pull(
-            name,
-            settings=Settings.read(offline=offline),
-            on_progress=on_progress,
-            on_notice=output.print_note,
-        )
+        how: dict[str, Any] = {"on_progress": on_progress, "on_notice": output.print_note}
+        if uri is None:
+            model = pulling.pull(name, settings=settings, **how)
+        else:
+            model = adoption.adopt(name, uri, settings, **how)
         for file in model.files:  # a damaged file of the cache is found and fetched again
             model.load(file)
     size = sum(file.size for file in model.files)

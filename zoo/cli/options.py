@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 json_option = click.option(
@@ -26,6 +28,14 @@ slide_key_option = click.option(
     help="The column of obs that names the slides, for spatial models. Default: one slide.",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+
+
+def stem_of(file: str) -> str:
+    """The input's name without what says its format."""
+    name = Path(file).resolve().name
+    for suffix in (".h5ad", ".zarr", ".h5", ".hdf5"):
+        name = name.removesuffix(suffix)
+    return name or "result"
 
 
 def mapping_of(

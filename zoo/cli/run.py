@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli import contained
 from zoo.cli import output as printing
+from zoo.cli.contained import container_options
 from zoo.cli.options import (
     json_option,
     offline_option,
     slide_key_option,
     source_option,
+    stem_of,
     value_kind_option,
 )
 
 if TYPE_CHECKING:
+    from zoo.container.command import EngineName
     from zoo.predictions import Summary
     from zoo.runner import RunReport
 
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @click.option("--allow-duplicate-cells", is_flag=True, help="Accept repeated cell names.")
 @click.option("--full-digest", is_flag=True, help="Add the sha256 of the whole input file.")
+@container_options
 @offline_option
 @json_option
 def run(
@@ -66,6 +71,11 @@ def run(
     offline: bool,
     as_json: bool,
     outputs: tuple[str, ...],
+    docker: bool,
+    engine: EngineName,
+    gpus: str | None,
+    memory: str,
+    dry_run: bool,
     **options: Any,
 ) -> None:
     """Run the model NAME on FILE.
@@ -73,6 +83,10 @@ def run(
     FILE is an .h5ad, a .zarr, a Cell Ranger .h5 or a folder with matrix.mtx(.gz). Each cell gets a
     label, a call, a probability, a conformal p-value and a verdict (in, borderline or out).
     """
+    if docker:
+        contained.run(click.get_current_context())
+    contained.refuse_alone(click.get_current_context())
+
     from zoo import runner
     from zoo.cli.progress import watching
     from zoo.errors import ConflictingOptions
@@ -86,7 +100,7 @@ def run(
     settings = Settings.read(offline=offline)
     parts = ModelParts.of(pull(name, settings=settings, on_notice=printing.print_note))
     if not results and into is None:
-        results = (Path(f"{_stem(file)}.{parts.card.name}.h5ad"),)
+        results = (Path(f"{stem_of(file)}.{parts.card.name}.h5ad"),)
     wanted = tuple(part for entry in outputs for part in entry.split(",") if part)
     if wanted and into is None and not any(path.suffix == ".h5ad" for path in results):
         raise ConflictingOptions("--outputs writes arrays, which only an .h5ad holds")
@@ -102,14 +116,6 @@ def run(
         _print_json(report)
     else:
         _print_report(report)
-
-
-def _stem(file: str) -> str:
-    """The input's name without what says its format."""
-    name = Path(file).resolve().name
-    for suffix in (".h5ad", ".zarr", ".h5", ".hdf5"):
-        name = name.removesuffix(suffix)
-    return name or "result"
 
 
 def _print_json(report: RunReport) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.session import Device
 
 
-def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Any:
+def settings_of(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Any:
     """`NAME=VALUE`, any number of them."""
     from zoo.recipes import setting_of
 
@@ -60,7 +60,7 @@ def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str,
     help="Also measure a neighbouring setting of each main hyper-parameter.",
 )  # fmt: skip
 @click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", callback=_settings,
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", callback=settings_of,
     help="A hyper-parameter of the recipe; repeatable.",
 )  # fmt: skip
 @click.option(

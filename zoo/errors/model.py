@@ -359,6 +359,19 @@ class ParityFailed(CheckFailed):
         )
 
 
+class ValidationFailed(CheckFailed):
+    """A model folder is not complete or not sound."""
+
+    example = {"folder": "my-model", "level": "surface", "checks": ["card", "parity"]}
+
+    def __init__(self, folder: str, level: str, checks: Sequence[str]) -> None:
+        self.folder, self.level, self.checks = folder, level, tuple(checks)
+        super().__init__(
+            f"{folder!r} is not valid at level {level}: {', '.join(dict.fromkeys(checks))}.",
+            "The table says what to do about each; 'zoo validate' again shows what is left.",
+        )
+
+
 class RegistryOutOfDate(CheckFailed):
     """registry.json or a manifest no longer matches the cards."""
 

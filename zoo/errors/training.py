@@ -262,7 +262,8 @@ class InvalidPlan(UsageError):
         self.path, self.detail = path, detail
         super().__init__(
             f"The plan {path!r} cannot be used: {detail}.",
-            "docs/train.md shows a whole plan; its JSON Schema is docs/schema/plan.schema.json.",
+            "docs/train.md and docs/convert.md show whole plans; their JSON Schemas are in "
+            "docs/schema/.",
         )
 
 
@@ -276,4 +277,19 @@ class TooFewCells(DataError):
         super().__init__(
             f"The {part} part of {path!r} has {cells:,} usable cells; {needed:,} are needed.",
             "Give more cells, or other shares with 'zoo split'.",
+        )
+
+
+class TooFewPathways(DataError):
+    """Hardly any gene set has its genes in the data, so there is nothing to attend to."""
+
+    example = {"path": "mouse.h5ad", "pathways": 141, "found": 0, "min_genes": 4}
+
+    def __init__(self, path: str, pathways: int, found: int, min_genes: int) -> None:
+        self.path, self.pathways, self.found, self.min_genes = path, pathways, found, min_genes
+        super().__init__(
+            f"Of {pathways:,} gene sets only {found:,} have {min_genes} genes or more among the "
+            f"genes of {path!r}; they are found by symbol.",
+            "Give gene sets in the file's own symbols with '--set gene_sets=TABLE.tsv' (columns "
+            "pathway, source, license, genes), or smaller ones with '--set min_genes=2'.",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -118,3 +118,7 @@ class Asked:
             for code in codes:
                 name = slides.names[code]
                 yield self.where(slides.codes == code, f":{name}", f"slide {name}")
+
+
+Measurer = Callable[[Asked], None]
+"""Takes rows of its own from the answers about one data set, into `Asked.into`."""

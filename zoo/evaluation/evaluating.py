@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo.card import ValueKind
 from zoo.digest import sha256_of_file
+from zoo.evaluation.asked import Measurer
 from zoo.evaluation.batches import Arrays, batches
 from zoo.evaluation.cells import LabelledCells
 from zoo.evaluation.compute import BATCH
@@ -54,6 +55,7 @@ def evaluate(
     inside: Outputs | None = None,
     *,
     value_kinds: Sequence[ValueKind] | None = None,
+    further: Measurer | None = None,
 ) -> list[EvaluatedData]:
     """Measure a model on data sets, with their conditions.
 
@@ -67,6 +69,8 @@ def evaluate(
         Outputs on held-out cells like the training cells.
     value_kinds
         What the model takes; by default what the baselines or the subject say, else counts.
+    further
+        Takes rows that only this kind of model has, of each data set as it is.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def evaluate(
         )
         for name, cells in parts:
             setting = setting_of(data, name, cells)
-            measure(subject, cells, setting, into, baselines, inside=inside)
+            measure(subject, cells, setting, into, baselines, inside=inside, further=further)
             measure_conditions(subject, cells, setting, data.conditions, into, baselines)
         done.append(_evaluated(subject, data, folder, [cells for _, cells in parts]))
     return done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zoo.evaluation.asked import Asked
+from zoo.evaluation.asked import Asked, Measurer
 from zoo.evaluation.by_embedding import measure_clusters, measure_embedding
 from zoo.evaluation.by_imputation import measure_imputation
 from zoo.evaluation.by_label import measure_labels
@@ -27,6 +27,7 @@ def measure(
     *,
     inside: Outputs | None = None,
     brief: bool = False,
+    further: Measurer | None = None,
 ) -> Outputs:
     """Ask a model about cells and keep what can be measured of its answers, baselines beside it.
 
@@ -51,6 +52,8 @@ def measure(
         Outputs on held-out cells like the training cells: strangers are told from these.
     brief
         Only main numbers: for the steps of a disturbance.
+    further
+        Takes rows that only this kind of model has.
 
     Returns
     -------
@@ -69,4 +72,6 @@ def measure(
     measure_likelihood(asked)
     measure_response(asked)
     measure_verdicts(asked)
+    if further is not None:
+        further(asked)
     return outputs

@@ -29,7 +29,7 @@ class Measure:
     value: float
     n: int
     interval: tuple[float, float] | None
-    interval_method: Literal["bootstrap", "wilson"] | None
+    interval_method: Literal["bootstrap", "wilson", "range over draws"] | None
 
 
 def share(flags: Flags) -> Measure:

@@ -12,12 +12,16 @@ import re
 from importlib.metadata import EntryPoint, entry_points
 from typing import BinaryIO, Protocol
 
-from zoo.errors import UnknownScheme
+from zoo.errors import MissingExtra, UnknownScheme
 
 GROUP = "cellzoo.hubs"
 
 # Two letters at least: `C:` is a drive.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
+
+
+EXTRAS = {"s3": "s3", "gs": "s3", "https": "s3", "http": "s3", "hf": "hub"}
+"""Scheme → the extra whose packages its transport needs."""
 
 
 class Hub(Protocol):
@@ -49,15 +53,25 @@ def hub_for(uri: str) -> Hub:
     ------
     UnknownScheme
         If no installed package has a transport for it.
+    MissingExtra
+        If a package that the transport needs is not installed.
 
     """
-    match = _SCHEME.match(uri)
-    scheme = match.group(1) if match else "file"
+    scheme = scheme_of(uri)
     found = _transports()
     if scheme not in found:
         raise UnknownScheme(uri, sorted(found))
-    hub: Hub = found[scheme].load()(uri)
+    try:
+        hub: Hub = found[scheme].load()(uri)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(EXTRAS.get(scheme, "hub"), f"reach {scheme}: hubs") from error
     return hub
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme of a URI; `file` for a plain path."""
+    match = _SCHEME.match(uri)
+    return match.group(1) if match else "file"
 
 
 def _transports() -> dict[str, EntryPoint]:

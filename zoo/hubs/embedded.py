@@ -4,6 +4,7 @@
     in a checkout           registry.json, cards/<model>/ beside the package's folder
     (or editable install)
 
+The runner's image has the registry alone: a model of it comes from a shelf or a cache.
 The wheel's copy is looked for first; an editable install has none, so a changed card is seen.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from zoo.errors import HubUnreachable, InvalidRegistry
+from zoo.errors import HubUnreachable, InvalidRegistry, NotCarried
 from zoo.hubs.folder import open_file
 from zoo.registry import FILE_NAME, Registry
 
@@ -35,8 +36,15 @@ class EmbeddedHub:
         """Open one of the model's files."""
         if not self._name or "/" in self._name or self._name.startswith("."):
             raise HubUnreachable(self.uri, "it names no embedded model")
-        root = self._root or embedded_root()
-        return open_file(root / CARDS / self._name / path, self.uri)
+        folder = (self._root or embedded_root()) / CARDS / self._name
+        if not folder.is_dir():
+            raise NotCarried(self._name)
+        return open_file(folder / path, self.uri)
+
+
+def is_carried(uri: str) -> bool:
+    """Whether the package came with the model of an `embedded:` URI."""
+    return (embedded_root() / CARDS / uri.partition(":")[2]).is_dir()
 
 
 def embedded_root(package: Path = _PACKAGE) -> Path:

@@ -16,7 +16,7 @@ class FolderHub:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self.folder = _path(uri)
+        self.folder = path_of(uri)
 
     def open(self, path: str) -> BinaryIO:
         """Open one of the folder's files."""
@@ -41,7 +41,8 @@ def open_file(path: Path, uri: str) -> BinaryIO:
         raise HubUnreachable(uri, f"{path.name!r}: {error.strerror}") from error
 
 
-def _path(uri: str) -> Path:
+def path_of(uri: str) -> Path:
+    """The path of a `file:` URI or plain path."""
     if not uri.startswith("file:"):
         return Path(uri).expanduser()
     return Path(unquote(urlsplit(uri).path))

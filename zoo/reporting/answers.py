@@ -16,6 +16,7 @@ from zoo.predictions import Coded, Summary
 from zoo.reading.elements import Array, Group, array_at, is_number, whole
 from zoo.reading.frames import Frame, frame_at
 from zoo.slides import COORDINATES
+from zoo.top_genes import GroupGene
 
 CODED = ("call", "call_id", "label", "verdict", "group_call", "domain", "slide")
 NUMBERS = ("prob", "conformal_p", "ood_z", "ood_p", "set_size", "group_agreement")
@@ -27,6 +28,7 @@ _FACTS_LIMIT = 200
 _DEPTH_LIMIT = 4
 _LIST_LIMIT = 50
 _FINDINGS_LIMIT = 100
+_LINES_LIMIT = 200_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Answers:
         `obsm['spatial']`, None where the model takes none.
     provenance
         What `uns['cellzoo']` holds.
+    explanation
+        What the labels of groups rest on, where `zoo explain` wrote the file.
 
     """
 
@@ -52,6 +56,7 @@ class Answers:
     embedding: Array | None
     coordinates: Array | None
     provenance: Mapping[str, Any]
+    explanation: tuple[GroupGene, ...] = ()
 
     @classmethod
     def read(cls, root: Group) -> Answers:
@@ -76,6 +81,7 @@ class Answers:
             _array(root, "obsm/X_embedding", obs.rows),
             _coordinates(root, obs.rows),
             provenance,
+            _explanation(root),
         )
 
     @property
@@ -151,6 +157,31 @@ def _coded(root: Group, obs: Frame, name: str) -> Coded:
 def _ensure_few(categories: Any, path: str, name: str) -> None:
     if len(categories) > _CATEGORIES_LIMIT:
         raise DeclaredSize(path, f"obs/{name}/categories", len(categories), _CATEGORIES_LIMIT)
+
+
+def _explanation(root: Group) -> tuple[GroupGene, ...]:
+    """The lines of `uns['explanation']`; none where the file has no such table."""
+    if not isinstance(root.get("uns/explanation"), Group):
+        return ()
+    table = frame_at(root, "uns/explanation")
+    if table.rows > _LINES_LIMIT:
+        raise DeclaredSize(root.path, "uns/explanation", table.rows, _LINES_LIMIT)
+    names = list(GroupGene.__annotations__)
+    if missing := set(names) - set(table.columns):
+        raise CorruptMatrix(root.path, "uns/explanation", f"no column {sorted(missing)[0]!r}")
+    texts = {name: table.column(name).astype(np.str_) for name in ("group", "state", "gene")}
+    numbers = {name: _numbers(table, name, root.path) for name in ("rank", "attribution", "share")}
+    return tuple(
+        GroupGene(
+            str(texts["group"][row]),
+            str(texts["state"][row]),
+            int(numbers["rank"][row]),
+            str(texts["gene"][row]),
+            float(numbers["attribution"][row]),
+            float(numbers["share"][row]),
+        )
+        for row in range(table.rows)
+    )
 
 
 def _numbers(obs: Frame, name: str, path: str) -> npt.NDArray[np.float32]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo.confidence import VERDICTS
 from zoo.reporting.answers import Answers
+from zoo.reporting.explained import explained_sentence, further_groups, group_bars
 from zoo.reporting.palette import VERDICT_COLORS, call_colors
 from zoo.reporting.panels import confidence_panels, map_panels
 from zoo.reporting.tissue import further_slides, slide_rows, tissue_panels
@@ -124,6 +125,9 @@ def _content(answers: Answers, file_name: str) -> dict[str, Any]:
         "further_slides": further_slides(answers),
         "slides": slide_rows(answers),
         "maps": list(map_panels(answers, calls)),
+        "explained": group_bars(answers),
+        "explained_sentence": explained_sentence(answers),
+        "further_groups": further_groups(answers),
         "confidence": list(confidence_panels(answers)),
         "unusual": _unusual_cells(answers),
         "thresholds": {

@@ -78,6 +78,22 @@ def finish_frame(group: h5py.Group, columns: Sequence[str], index: str = "_index
     group.attrs.create("column-order", np.array(list(columns), dtype=object), dtype=STRING)
 
 
+def write_frame(
+    parent: h5py.Group, name: str, columns: Mapping[str, npt.NDArray[Any]]
+) -> h5py.Group:
+    """Write a whole data frame whose rows have no names of their own."""
+    frame = create_frame(parent, name)
+    rows = len(next(iter(columns.values()), []))
+    write_strings(frame, "_index", np.arange(rows).astype(np.str_))
+    for column, values in columns.items():
+        if values.dtype.kind in "OU":
+            write_strings(frame, column, values)
+        else:
+            write_array(frame, column, values)
+    finish_frame(frame, list(columns))
+    return frame
+
+
 def copy_all(source: h5py.File, target: h5py.File) -> None:
     """Copy a file object by object, attributes of its root included."""
     for name, value in source.attrs.items():

@@ -30,6 +30,8 @@ class Outputs:
         A copy of the input with the results added; `.h5ad`.
     prefix
         Prefix of the columns in that copy.
+    explained
+        Whether the cells are explained: a `.csv` then has a table of groups beside it.
 
     """
 
@@ -37,6 +39,7 @@ class Outputs:
     into: Path | None
     prefix: str
     overwrite: bool = False
+    explained: bool = False
 
     def ensure_writable(self, dataset: Dataset) -> None:
         """Fail before the run where an output cannot be written.
@@ -73,7 +76,10 @@ class Outputs:
         """Every file that will be written."""
         paths = []
         for path in self.results:
-            paths += [path, tables.provenance_path(path)] if path.suffix == ".csv" else [path]
+            paths.append(path)
+            if path.suffix == ".csv":
+                paths.append(tables.provenance_path(path))
+                paths += [tables.groups_path(path)] if self.explained else []
         return paths if self.into is None else [*paths, self.into]
 
     @property

@@ -10,7 +10,8 @@ Layout::
     obs/<column>/codes    categorical columns    obs/<column>/categories
     obsm/<key>            [cells, dims]          layers/<output>        [cells, genes], if asked
     var/                  empty, or the vocabulary where there are layers
-    uns/cellzoo           provenance
+                          layers/attribution     top genes of each cell as CSR, if explained
+    uns/cellzoo           provenance             uns/<table>            other tables
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy.typing as npt
 
 from zoo.writing import elements
 from zoo.writing.h5_output import HoldingFile
+from zoo.writing.sparse_layer import SparseLayer
 
 _CHUNK_CELLS = 4096
 # One row of a per-gene output is large: fewer rows make a chunk of about 1 MB.
@@ -63,9 +65,17 @@ class ResultFile:
         elements.finish_frame(var, [])
         self._columns: list[str] = []
         self._waiting: dict[str, list[npt.NDArray[Any]]] = {}
+        self._genes = 0 if genes is None else len(genes)
+        self._top: SparseLayer | None = None
+        self._tables: dict[str, Arrays] = {}
 
     def append(
-        self, cell_names: npt.NDArray[np.str_], columns: Arrays, obsm: Arrays, layers: Arrays
+        self,
+        cell_names: npt.NDArray[np.str_],
+        columns: Arrays,
+        obsm: Arrays,
+        layers: Arrays,
+        top: Arrays | None = None,
     ) -> None:
         """Add consecutive cells.
 
@@ -78,6 +88,8 @@ class ResultFile:
             its categories.
         obsm, layers
             Arrays [cells, dims].
+        top
+            The top genes of each cell with their `attribution`, where cells are explained.
 
         Raises
         ------
@@ -94,6 +106,11 @@ class ResultFile:
         for place, values in arrays.items():
             self._waiting.setdefault(place, []).append(values)
         self._columns += [name for name in columns if name not in self._columns]
+        if top and "attribution" not in layers:  # all of them say more than the highest
+            with self.revealing():
+                if self._top is None:
+                    self._top = SparseLayer(self.h5["layers"], "attribution", self._genes)
+                self._top.append(top["genes"], top["attribution"])
         # Many small writes cost more than the values in them; per-gene arrays are never small.
         if layers or sum(map(len, self._waiting["obs/_index"])) >= _CHUNK_CELLS:
             self._write_waiting()
@@ -116,6 +133,10 @@ class ResultFile:
         self._write_waiting()
         elements.write_array(self.h5["obsm"], name, values)
 
+    def add_table(self, name: str, columns: Arrays) -> None:
+        """Add a table that is not of cells: `uns[name]`, a data frame for AnnData's users."""
+        self._tables[name] = columns
+
     def finish(
         self, categories: Mapping[str, Sequence[str]], provenance: Mapping[str, Any]
     ) -> None:
@@ -129,6 +150,10 @@ class ResultFile:
             uns = self.h5.create_group("uns")
             elements.set_encoding(uns, "dict", "0.1.0")
             elements.write_mapping(uns, "cellzoo", provenance)
+            for name, columns in self._tables.items():
+                elements.write_frame(uns, name, columns)
+            if self._top is not None:
+                self._top.finish()
             self.h5.flush()
 
     def revealing(self) -> AbstractContextManager[None]:

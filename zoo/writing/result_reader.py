@@ -47,7 +47,7 @@ class ResultReader:
         """[cells]: one column, categories decoded to strings."""
         element = self.h5["obs"][name]
         if isinstance(element, h5py.Dataset):
-            return np.asarray(element[start:stop])
+            return _numbers_or_text(element, start, stop)
         # Code -1, a missing value, takes the last one.
         categories = np.append(element["categories"].asstr()[:].astype(np.str_), "")
         return np.asarray(categories[element["codes"][start:stop]])
@@ -57,8 +57,18 @@ class ResultReader:
         return {name: np.asarray(array[:]) for name, array in self.h5["obsm"].items()}
 
     def layers(self) -> Arrays:
-        """All per-gene arrays, each [cells, genes]."""
-        return {name: np.asarray(array[:]) for name, array in self.h5["layers"].items()}
+        """All dense per-gene arrays, each [cells, genes]."""
+        arrays = self.h5["layers"].items()
+        return {name: np.asarray(array[:]) for name, array in arrays
+                if isinstance(array, h5py.Dataset)}  # fmt: skip
+
+    def table(self, name: str) -> Arrays:
+        """The columns of a table in uns, in order; empty if there is none."""
+        if name not in self.h5["uns"]:
+            return {}
+        frame = self.h5["uns"][name]
+        return {str(column): _numbers_or_text(frame[column]) for column in
+                frame.attrs["column-order"]}  # fmt: skip
 
     def blocks(self) -> Iterator[tuple[npt.NDArray[np.str_], Arrays]]:
         """Cell names and decoded columns, some thousand cells at a time."""
@@ -92,6 +102,14 @@ class ResultReader:
 def provenance_json(provenance: dict[str, Any]) -> str:
     """The provenance as JSON text."""
     return json.dumps(provenance, indent=1, ensure_ascii=False) + "\n"
+
+
+def _numbers_or_text(
+    dataset: h5py.Dataset, start: int = 0, stop: int | None = None
+) -> npt.NDArray[Any]:
+    if h5py.check_string_dtype(dataset.dtype):
+        return np.asarray(dataset.asstr()[start:stop], dtype=np.str_)
+    return np.asarray(dataset[start:stop])
 
 
 def _mapping(group: h5py.Group) -> dict[str, Any]:

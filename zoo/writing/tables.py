@@ -13,7 +13,7 @@ from zoo.writing.result_reader import ResultReader, provenance_json
 
 
 def write_csv(result: ResultReader, path: Path, *, overwrite: bool) -> list[Path]:
-    """Write `path` and `<path>.json`; returns both.
+    """Write `path` and `<path>.json`; returns both, and the table of groups of an explanation.
 
     Floats keep nine significant digits, which give every float32 back exactly.
 
@@ -34,7 +34,24 @@ def write_csv(result: ResultReader, path: Path, *, overwrite: bool) -> list[Path
         for names, columns in result.blocks():
             cells = [names.tolist(), *(_as_text(values) for values in columns.values())]
             writer.writerows(zip(*cells, strict=True))
-    return [path, provenance]
+    written = [path, provenance]
+    if groups := result.table("explanation"):
+        with destination(groups_path(path), overwrite=overwrite) as staging:
+            _write_columns(staging, groups)
+        written.append(groups_path(path))
+    return written
+
+
+def groups_path(path: Path) -> Path:
+    """Where the top genes of groups lie, beside a CSV file of explained cells."""
+    return path.with_name(f"{path.stem}.groups.csv")
+
+
+def _write_columns(path: Path, columns: dict[str, Any]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*map(_as_text, columns.values()), strict=True))
 
 
 def provenance_path(path: Path) -> Path:

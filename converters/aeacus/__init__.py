@@ -1,0 +1,1 @@
+"""aeacus: malignant or normal, by two experts and a gate between them."""

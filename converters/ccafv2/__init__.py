@@ -1,0 +1,1 @@
+"""ccAFv2's cell-cycle phases: converted by whoever accepts its license, shipped by nobody."""

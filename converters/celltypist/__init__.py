@@ -1,0 +1,1 @@
+"""CellTypist: logistic regression on scaled values (Domínguez Conde et al. 2022)."""

@@ -1,0 +1,1 @@
+"""Folders that scvi-tools saves, read as data: `zoo convert scvi FOLDER -o DIR`."""
