@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from zoo.errors import InvalidCard, NoCheckout, OutputUnwritable, RegistryOutOfDate
+from zoo.errors import InvalidCard, InvalidRegistry, NoCheckout, OutputUnwritable, RegistryOutOfDate
 from zoo.manifest import FILE_NAME as MANIFEST
 from zoo.manifest import Manifest
 from zoo.registry import FILE_NAME as REGISTRY
@@ -44,12 +45,22 @@ class Checkout:
             raise NoCheckout(str(self.root.resolve()))
         files: dict[str, bytes] = {}
         entries = []
+        validated = self._validated()
         for folder in sorted(path for path in cards.iterdir() if path.is_dir()):
             manifest = _manifest(folder)
             files[f"{CARDS}/{folder.name}/{MANIFEST}"] = manifest.render()
-            entries.append(Entry.of(manifest, [f"embedded:{folder.name}"]))
+            entry = Entry.of(manifest, [f"embedded:{folder.name}"])
+            level = validated.get(entry.digest)
+            entries.append(entry.model_copy(update={"validated": level}))
         files[REGISTRY] = Registry(registry_version=1, models=entries).render()
         return files
+
+    def _validated(self) -> dict[str, Any]:
+        """Digest of each model → the level at which the registry knows it as valid."""
+        content = _content(self.root / REGISTRY)
+        if content is None:
+            return {}
+        return {entry.digest: entry.validated for entry in _known(content)}
 
     def check(self) -> None:
         """Compare the generated files with what they should be.
@@ -81,6 +92,13 @@ class Checkout:
     def _outdated(self) -> dict[str, bytes]:
         generated = self.generated().items()
         return {path: new for path, new in generated if _content(self.root / path) != new}
+
+
+def _known(content: bytes) -> list[Entry]:
+    try:
+        return Registry.parse(content, REGISTRY).models
+    except InvalidRegistry:  # it is made anew
+        return []
 
 
 def _manifest(folder: Path) -> Manifest:

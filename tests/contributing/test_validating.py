@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from complete_model import change_card, copy_of, write_complete_model
 from ran import Ran
 
+from zoo.checkout import Checkout
 from zoo.contributing.validating import Finding, Report, validate
 
 Zoo = Callable[..., Ran]
@@ -135,3 +137,22 @@ def test_no_folder(tmp_path: Path, run_zoo: Zoo) -> None:
     done = run_zoo("validate", tmp_path / "nowhere")
     assert done.code == 3
     assert "nowhere" in done.err
+
+
+def test_the_registry_knows_what_passed(checkout: Checkout, run_zoo: Zoo, complete: Path) -> None:
+    shutil.rmtree(checkout.root / "cards" / "tiny")
+    copy_of(complete, checkout.root / "cards" / "tiny")
+    words = ("registry", "build", "--root", checkout.root)
+    assert run_zoo(*words, "--validate", "surface").code == 0
+    registry = checkout.root / "registry.json"
+    assert '"validated": "surface"' in registry.read_text()
+    assert run_zoo(*words, "--check").code == 0  # kept while the model is the same
+    change_card(checkout.root / "cards" / "tiny", summary="Another one")
+    assert run_zoo(*words).code == 0
+    assert '"validated": null' in registry.read_text()
+
+
+def test_a_model_that_does_not_pass_stops_it(checkout: Checkout, run_zoo: Zoo) -> None:
+    done = run_zoo("registry", "build", "--root", checkout.root, "--validate", "inspect")
+    assert done.code == 1
+    assert "not valid at level inspect" in done.err

@@ -154,6 +154,34 @@ def test_an_endless_redirect(root: Path, tmp_path: Path) -> None:
     assert refused(root, lie, tmp_path, HubUnreachable)
 
 
+def test_a_connection_that_breaks(root: Path, tmp_path: Path) -> None:
+    def half(answer: Answer) -> None:
+        content = (root / "tiny/1.0.0/model.onnx").read_bytes()
+        answer.send_response(200)
+        answer.send_header("Content-Length", str(len(content)))
+        answer.end_headers()
+        if answer.command == "GET":
+            answer.wfile.write(content[: len(content) // 2])
+        answer.close_connection = True
+
+    message = refused(root, on("model.onnx", half), tmp_path, ZooError)
+    assert "127.0.0.1" in message
+
+
+def test_a_server_that_fails_once(root: Path, tmp_path: Path) -> None:
+    failed = []
+
+    def lie(answer: Answer) -> bool:
+        if answer.path.endswith("genes.tsv") and not failed:
+            failed.append(answer.path)
+            answer.give(b"busy", 503)
+            return True
+        return False
+
+    assert [m.reference for m in pull_from(root, lie, tmp_path).models()] == ["tiny@1.0.0"]
+    assert failed
+
+
 def test_an_error_page(root: Path, tmp_path: Path) -> None:
     lie = on("model.onnx", lambda answer: answer.give(b"<html>oops</html>", 500))
     assert refused(root, lie, tmp_path, HubUnreachable)

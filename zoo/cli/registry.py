@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from zoo.cli import output
 from zoo.cli.options import json_option
+
+if TYPE_CHECKING:
+    from zoo.contributing.validating import Level
 
 
 @click.group(no_args_is_help=False)
@@ -115,15 +119,22 @@ def remove(uri: str, as_json: bool) -> None:
     default=".",
     help="The checkout. Default: the current folder.",
 )
+@click.option(
+    "--validate", "level", type=click.Choice(["inspect", "surface", "deep"]),
+    help="Also validate models that are new or changed, and write the level they passed.",
+)  # fmt: skip
 @json_option
-def build(check: bool, root: Path, as_json: bool) -> None:
+def build(check: bool, root: Path, level: Level | None, as_json: bool) -> None:
     """Make registry.json and each model's manifest.json from cards/."""
     from zoo.checkout import Checkout
+    from zoo.contributing.checked import validate_all
 
     checkout = Checkout(root)
     if check:
         checkout.check()
     written = [] if check else checkout.build()
+    if level is not None and not check:
+        validate_all(checkout, level, lambda name: click.echo(f"Validating {name}", err=True))
     if as_json:
         output.print_json({"written": written})
         return

@@ -9,8 +9,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.contributing.validating import Report, validate
-from zoo.errors import PublishedUnseen, ValidationFailed, VersionPublished
+from zoo.contributing.validating import Report, ensure_valid
+from zoo.errors import PublishedUnseen, VersionPublished
 from zoo.hubs.collection import Collection, Offer, collection_at
 from zoo.manifest import FILE_NAME as MANIFEST
 from zoo.manifest import Manifest
@@ -52,11 +52,9 @@ def publish(folder: Path, uri: str) -> Published:
     NoCollection, HubUnreachable, HubDenied, PushRefused, PublishedUnseen
 
     """
-    report = validate(folder, "deep")
-    if not report.passed or report.manifest is None:
-        checks = [finding.check for finding in report.findings if finding.stops]
-        raise ValidationFailed(str(folder), "deep", checks)
+    report = ensure_valid(folder, "deep")
     manifest = report.manifest
+    assert manifest is not None, "a valid folder has one"
     write_atomically(folder / MANIFEST, manifest.render())
     collection = collection_at(uri)
     entry = entry_of(manifest, collection)

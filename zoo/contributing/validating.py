@@ -20,7 +20,7 @@ from zoo.card import CellZooBlock
 from zoo.contributing.hints import unfilled
 from zoo.contributing.scaffold import PLAN, command_of
 from zoo.contributing.trying import contract, parity, resources, sample_labels, scale
-from zoo.errors import ZooError
+from zoo.errors import ValidationFailed, ZooError
 from zoo.gate import files
 from zoo.manifest import FILE_NAME, Manifest
 from zoo.parts import ModelParts
@@ -113,6 +113,21 @@ def validate(folder: Path, level: Level = "surface") -> Report:
         failed = any(finding.status == "failed" for finding in report.findings)
         if failed or report.manifest is None:
             break
+    return report
+
+
+def ensure_valid(folder: Path, level: Level) -> Report:
+    """Validate a folder that must pass.
+
+    Raises
+    ------
+    ValidationFailed
+
+    """
+    report = validate(folder, level)
+    if not report.passed or report.manifest is None:
+        checks = [finding.check for finding in report.findings if finding.stops]
+        raise ValidationFailed(str(folder), level, checks)
     return report
 
 

@@ -11,9 +11,10 @@ an object whole or not at all; `manifest.json` is written after a model's other 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO, Self, cast
 
 import fsspec
 
@@ -26,6 +27,8 @@ from zoo.registry import MAXIMUM_BYTES
 
 _SECONDS = 60
 _BLOCK = 1 << 20
+_PAUSES = (1.0, 3.0)
+"""Seconds before another attempt at a server that does not answer."""
 
 
 class RemoteHub:
@@ -93,9 +96,48 @@ def open_remote(uri: str, hub: str) -> BinaryIO:
     HubUnreachable
 
     """
+    for pause in _PAUSES:
+        try:
+            return _opened(uri, hub)
+        except HubUnreachable as error:
+            cause = error.__cause__
+            if isinstance(cause, PermissionError) or (
+                isinstance(cause, FileNotFoundError) and _is_absent(cause)
+            ):
+                raise
+            time.sleep(pause)
+    return _opened(uri, hub)
+
+
+def _opened(uri: str, hub: str) -> BinaryIO:
     with _failures_told(hub):
         system, path = _system(uri)
-        return cast(BinaryIO, system.open(path, "rb", block_size=_BLOCK, cache_type="readahead"))
+        stream = system.open(path, "rb", block_size=_BLOCK, cache_type="readahead")
+        return cast(BinaryIO, _RemoteFile(stream, hub))
+
+
+class _RemoteFile:
+    """A file whose failures to read are the hub's, whatever class the file system gives them."""
+
+    def __init__(self, stream: Any, hub: str) -> None:
+        self._stream, self._hub = stream, hub
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes."""
+        with _failures_told(self._hub):
+            content: bytes = self._stream.read(size)
+            return content
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(Exception):
+            self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _system(uri: str) -> tuple[Any, str]:
