@@ -13,6 +13,8 @@ install() {
   local engine=()
   command -v dockerd >/dev/null || answers || engine=(dockerd=docker.io)
   .ci/debian.sh "${engine[@]}" mmdebstrap=mmdebstrap docker-registry=docker-registry
+  # Debian 12 has the client in docker.io, Debian 13 in a package that docker.io only recommends.
+  .ci/debian.sh docker=docker-cli
 }
 
 up() {
