@@ -19,7 +19,7 @@ LAYERS = {
     """,
     2: """
         checkout onnx_graph pull parts cache shelf hubs session reading writing loaded
-        bundles gpu trial subscriptions
+        bundles gpu trial admission subscriptions
     """,
     1: """
         card gate card_file headline catalogue model_index manifest registry vocabulary

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from zoo.admission import admit, ensure_announced
 from zoo.cache import Cache
 from zoo.digest import sha256_of
 from zoo.errors import (
@@ -28,8 +29,7 @@ from zoo.errors import (
     NotCached,
     UnknownModel,
 )
-from zoo.gate.files import ensure_bounded, ensure_data
-from zoo.gate.graph import ensure_harmless
+from zoo.gate.files import ensure_bounded
 from zoo.hubs import Hub, hub_for
 from zoo.hubs.arrival import Arriving, published_manifest, verified
 from zoo.hubs.folder import FolderHub
@@ -38,7 +38,6 @@ from zoo.manifest import FILE_NAME, MAXIMUM_BYTES, FileRole, Manifest, ModelFile
 from zoo.registry import Entry, Registry
 from zoo.settings import Settings
 from zoo.shelf import catalog, find
-from zoo.trial import try_graph
 
 _OWN = "embedded:"
 """What comes with the package needs no trial; every other place does."""
@@ -288,6 +287,8 @@ def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> tuple[Man
         detail = f"it is of {manifest.reference!r}, not of {entry.reference!r}"
         raise InvalidManifest(f"{hub.uri}/{FILE_NAME}", detail)
     ensure_bounded(manifest)
+    if is_foreign := not hub.uri.startswith(_OWN):
+        ensure_announced(entry, manifest, hub.uri)
     missing = [file for file in manifest.files if not cache.has(file.sha256, file.size)]
     total, done = sum(file.size for file in missing), 0
     with cache.committing(entry.name, entry.version, content):
@@ -296,27 +297,17 @@ def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> tuple[Man
             done += file.size
             if on_progress:
                 on_progress(done, total)
-        if not hub.uri.startswith(_OWN):
-            _admit(manifest, hub, cache)
+        # What is refused stays unnamed in the cache, until `zoo cache prune`.
+        if is_foreign:
+            admit(manifest, partial(_admitted, cache=cache), hub.uri)
     return manifest, content
 
 
-def _admit(manifest: Manifest, hub: Hub, cache: Cache) -> None:
-    """Let a model from elsewhere in: data alone, a harmless graph that passes its trial.
-
-    What is refused stays unnamed in the cache, until `zoo cache prune`.
-    """
-    contents = {}
-    for file in manifest.files:
-        content = cache.read(file.sha256)
-        if content is None:
-            raise CacheUnwritable(str(cache.root), f"{file.path!r} does not stay whole there")
-        ensure_data(file, content, manifest.reference)
-        contents[file.role] = content
-    for role in ("graph", "explain"):
-        if role in contents:
-            ensure_harmless(contents[role], manifest.card, contents["genes"])
-            try_graph(contents[role], manifest.card)
+def _admitted(file: ModelFile, cache: Cache) -> bytes:
+    content = cache.read(file.sha256)
+    if content is None:
+        raise CacheUnwritable(str(cache.root), f"{file.path!r} does not stay whole there")
+    return content
 
 
 def _store(file: ModelFile, hub: Hub, cache: Cache) -> None:

@@ -159,9 +159,15 @@ class Registry(CardModel):
         if len(content) > MAXIMUM_BYTES:
             raise InvalidRegistry(origin, f"larger than {MAXIMUM_BYTES:,} bytes")
         try:
-            return cls.model_validate_json(content)
+            registry = cls.model_validate_json(content)
         except ValidationError as error:
             raise InvalidRegistry(origin, problems_of(error)) from error
+        seen = set[str]()
+        for entry in registry.models:
+            if entry.reference in seen:
+                raise InvalidRegistry(origin, f"it names {entry.reference!r} twice")
+            seen.add(entry.reference)
+        return registry
 
     def render(self) -> bytes:
         """The bytes of `registry.json`."""

@@ -68,7 +68,7 @@ def test_it_reads_what_onnx_reads(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "detail"),
     [
-        (b"", "it holds 0 graphs"),
+        (b"", "it holds no graph"),
         (b"\x0f", "wire type 7"),
         (b"\x00", "a field without a number"),
         (b"\x3a\x7f", "it ends before the 127 bytes that it announces"),

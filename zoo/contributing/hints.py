@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo.card_file import require_yaml, split
+from zoo.card_file import load_yaml, split
 from zoo.errors import ZooError
 
 _HINT = re.compile(r"<<(.+?)>>")
@@ -39,10 +39,14 @@ def _in_file(path: Path, text: str) -> Iterator[tuple[str, str]]:
             matter, prose = tomllib.loads(text), ""
         elif path.name == "README.md":
             front, prose = split(text, str(path))
-            matter = require_yaml().safe_load(front)
+            matter = load_yaml(front, str(path))
         else:
             matter, prose = {}, text
-    except (ValueError, ZooError):  # whatever is wrong with the file, its own check says it
+    except (
+        ValueError,
+        RecursionError,
+        ZooError,
+    ):  # whatever is wrong with the file, its own check says it
         return
     yield from _in(matter, "")
     heading = path.name
