@@ -24,7 +24,7 @@ def test_a_shipped_explanation_is_that_of_its_graph(name):
     told = parts.card.explanation
     assert told is not None
     assert parts.explain is not None
-    inputs = next(batches(_sample(pulled, ModelSubject(parts)).placed, cells=32)).inputs
+    inputs = next(batches(_sample(pulled, ModelSubject(parts)).placed, cells=1000)).inputs
     made = make_explainer(parts.graph, parts.card, inputs, steps=told.steps)
     label = Session.of_draft(parts.graph).run(inputs, ("label",))["label"]
     asked = {**inputs, "label": label}
@@ -40,13 +40,8 @@ def test_a_shipped_explanation_is_that_of_its_graph(name):
         for one in (session, Session.of_draft(made.content))
     )
     moved = unrounded.any(axis=1)
-    agreement = [
-        np.corrcoef(one, other)[0, 1]
-        for one, other in zip(shipped[moved], unrounded[moved], strict=True)
-    ]
-    # The card tells the mean; a single cell whose genes nearly cancel may be less well rounded.
-    assert np.mean(agreement) > 0.98
-    assert np.mean(np.array(agreement) > 0.98) > 0.9
+    for one, other in zip(shipped[moved], unrounded[moved], strict=True):
+        assert np.corrcoef(one, other)[0, 1] > 0.98
 
 
 @pytest.mark.parametrize("name", EXPLAINED or [pytest.param("", marks=pytest.mark.skip("none"))])
