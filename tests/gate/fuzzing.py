@@ -1,4 +1,4 @@
-"""How long the fuzzing takes: seconds in the ordinary tests, minutes with ZOO_FUZZ=1 (nightly)."""
+"""How long the fuzzing takes: seconds in the ordinary tests, minutes with ZOO_TEST_FUZZ=50 (nightly)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-FACTOR = 50 if os.environ.get("ZOO_FUZZ") else 1
+FACTOR = int(os.environ.get("ZOO_TEST_FUZZ", "1"))
 
 
 def examples(count: int) -> Any:
-    """Hypothesis's settings for so many examples, fifty times as many at night."""
+    """Hypothesis's settings for so many examples, many times as many at night."""
     return settings(
         deadline=None,
         max_examples=count * FACTOR,
