@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 	$(BIN)/zoo report demo/pbmc.pbmc-celltype.h5ad -o demo/pbmc.pbmc-celltype.html --overwrite
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # What a commit must pass besides the tests.
 check: $(VENV)/.test

@@ -57,8 +57,8 @@ OTHERWISE = (
     "onnxruntime.capi.libonnxruntime_providers_shared", "h5py.ipy_completer", "click._winconsole",
     "rich._win32_console", "rich._windows_renderer", "numpy._core.cversions",
 )  # fmt: skip
-# What modules for type checkers and tests need; and what is left out above.
-NOT_HERE = {"mypy", "hypothesis", "pytest", "numpy.f2py"}
+# What modules for type checkers and tests need, what is left out above, and hubs of extras.
+NOT_HERE = {"mypy", "hypothesis", "pytest", "numpy.f2py", "huggingface_hub", "fsspec"}
 PACKAGES = ("zoo", "numpy", "h5py", "onnxruntime", "click", "pydantic", "platformdirs", "rich")
 
 

@@ -105,6 +105,17 @@ def test_shelves_are_listed(
     assert run_zoo("pull", "shelved", "--json").json["origin"] == str(tmp_path / "shelf" / "a")
 
 
+def test_an_empty_shelf_of_an_image_without_models(
+    checkout: Checkout, run_zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout.root / "cards").rename(checkout.root / "away")
+    (tmp_path / "shelf").mkdir()
+    monkeypatch.setenv("ZOO_MODELS", str(tmp_path / "shelf"))
+    shown = run_zoo("list")
+    assert f"No model is here. Put folders of models into {tmp_path / 'shelf'}" in shown.out
+    assert "The registry knows 1 more that are not here: zoo list --all" in shown.err
+
+
 # -- info ----------------------------------------------------------------------------------------
 
 

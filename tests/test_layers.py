@@ -29,7 +29,7 @@ LAYERS = {
         top_genes
     """,
     0: """
-        errors digest json_text settings staging version
+        errors digest file_part json_text settings staging version
     """,
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.split()}

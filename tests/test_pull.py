@@ -405,10 +405,14 @@ def test_processes_that_pull_at_once(
 
 
 def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
-    environ = {"ZOO_CACHE": "~/zoo", "ZOO_MODELS": f"/a{os.pathsep}~/b", "ZOO_OFFLINE": "1"}
+    environ = {"ZOO_CACHE": "~/zoo", "ZOO_MODELS": f"/a{os.pathsep}~/b", "ZOO_OFFLINE": "1",
+               "ZOO_CONFIG": "~/set"}  # fmt: skip
     read = Settings.read(environ)
     assert read == Settings(
-        Path("~/zoo").expanduser(), (Path("/a"), Path("~/b").expanduser()), True
+        Path("~/zoo").expanduser(),
+        (Path("/a"), Path("~/b").expanduser()),
+        True,
+        config=Path("~/set").expanduser(),
     )
     assert not Settings.read({"ZOO_OFFLINE": "0"}).offline
     assert Settings.read({}, offline=True).offline

@@ -91,13 +91,15 @@ class Entry(CardModel):
         return tuple(int(part) for part in self.version.split("."))
 
     @classmethod
-    def of(cls, manifest: Manifest, locations: Iterable[str]) -> Entry:
-        """The entry that follows from a manifest."""
+    def of(
+        cls, manifest: Manifest, locations: Iterable[str], *, digest: str | None = None
+    ) -> Entry:
+        """The entry that follows from a manifest; `digest` where its bytes were read, not made."""
         card = manifest.card
         return cls(
             name=card.name,
             version=card.version,
-            digest=manifest.digest,
+            digest=digest or manifest.digest,
             size=sum(file.size for file in manifest.files),
             task=card.task,
             architecture=card.architecture,

@@ -50,6 +50,9 @@ def info(name: str, offline: bool, as_json: bool) -> None:
     _print_evaluation(card)
     _section("Made from", _making(card))
     _section("Changes", [(c.version, f"{c.date}: {' '.join(c.changes)}") for c in card.changelog])
+    if card.explanation:
+        output.print_heading("Explanation")
+        output.print_text(f"{card.explanation.method}; zoo explain {card.name} FILE")
     size = output.in_bytes(sum(file.size for file in model.files))
     output.print_heading("Files")
     output.print_text(f"{len(model.files)} files, {size}, at {', '.join(locations)}")
@@ -66,10 +69,20 @@ def _identity(card: CellZooBlock) -> Iterable[tuple[str, str]]:
     yield "organism", card.inputs.organism
     yield "tissues", ", ".join(card.inputs.tissues)
     yield "assays", ", ".join(card.inputs.assays)
+    if card.headline:
+        yield "headline", _headline(card)
     yield "license", card.license
     yield "authors", ", ".join(author.name for author in card.authors)
     if card.paper:
         yield "paper", f"{card.paper.title} {card.paper.doi or card.paper.url or ''}".strip()
+
+
+def _headline(card: CellZooBlock) -> str:
+    assert card.headline is not None
+    rows = {row.id: row for row in (*card.evaluation, *card.robustness)}
+    row, baseline = rows[card.headline.row], rows.get(card.headline.baseline or "")
+    beside = f"; {baseline.method} {_value(baseline)}" if baseline else ""
+    return f"{row.metric} {_value(row)} on {row.dataset}, n {row.n:,}{beside}"
 
 
 def _inputs(card: CellZooBlock) -> Iterable[tuple[str, str]]:
@@ -94,8 +107,13 @@ def _making(card: CellZooBlock) -> Iterable[tuple[str, str]]:
         cells = f"{source.cells:,} cells" + (f", {source.donors} donors" if source.donors else "")
         about = f"{source.name} ({source.accession}; {cells}; {source.license})"
         yield source.role, about
+    if card.imported:
+        done = card.imported
+        yield "imported", f"{done.source} ({done.license}; {done.attribution})"
+        yield "known of its training", done.known_training
     yield "split", card.training.split
-    yield "code", f"{card.training.code}, seed {card.training.seed}"
+    seed = "" if card.training.seed is None else f", seed {card.training.seed}"
+    yield "code", f"{card.training.code}{seed}"
     use = card.compute
     yield (
         "compute",

@@ -252,7 +252,7 @@ def in_place_of(report: Report) -> PulledModel:
     manifest = report.manifest
     return PulledModel(
         manifest,
-        manifest.digest,
+        manifest.render(),
         str(report.folder),
         lambda file: (report.folder / file.path).read_bytes(),
     )

@@ -14,7 +14,7 @@ from zoo.digest import sha256_of
 from zoo.errors import OutputUnwritable
 from zoo.evaluation.metrics import Measure
 from zoo.json_text import json_text
-from zoo.staging import staged
+from zoo.staging import write_atomically
 
 _LONGEST_KEY = 48
 
@@ -130,22 +130,28 @@ def over_seeds(runs: Sequence[Iterable[Row]]) -> list[Row]:
 
 
 def write(path: Path, rows: Iterable[Row], facts: dict[str, Any]) -> None:
-    """Write rows and single facts (times, sizes, thresholds)."""
-    content = {"facts": facts, "rows": [row.model_dump(mode="json") for row in rows]}
+    """Write `measurements.json`: single facts (times, sizes, thresholds), and rows as a table.
+
+    A model has hundreds of rows, and the names of their fields would be most of the file.
+    """
+    columns = list(Row.model_fields)
+    told = [row.model_dump(mode="json") for row in rows]
+    table = [[row[column] for column in columns] for row in told]
+    content = {"facts": facts, "columns": columns, "rows": table}
     path.write_text(json_text(content), encoding="utf-8")
 
 
 def save(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows where a user wants them: the whole file or nothing.
+    """Write rows where a user wants them, each with its names: the whole file or nothing.
 
     Raises
     ------
     OutputUnwritable
 
     """
+    content = {"rows": [row.model_dump(mode="json") for row in rows]}
     try:
-        with staged(path) as staging:
-            write(staging, rows, {})
+        write_atomically(path, json_text(content).encode())
     except OSError as error:
         raise OutputUnwritable(str(path), error.strerror or str(error)) from error
 
@@ -153,7 +159,9 @@ def save(path: Path, rows: Iterable[Row]) -> None:
 def read(path: Path) -> tuple[list[Row], dict[str, Any]]:
     """Read what `write` wrote."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    return [Row.model_validate(row) for row in content["rows"]], content["facts"]
+    columns = content["columns"]
+    rows = [dict(zip(columns, row, strict=True)) for row in content["rows"]]
+    return [Row.model_validate(row) for row in rows], content["facts"]
 
 
 def _rounded(interval: tuple[float, float]) -> tuple[float, float]:
