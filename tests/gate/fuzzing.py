@@ -1,4 +1,4 @@
-"""How long the fuzzing takes: seconds in ordinary tests, minutes with ZOO_TEST_FUZZ=50 (nightly)."""
+"""How long the fuzzing takes: seconds by default, minutes with ZOO_TEST_FUZZ=50 (nightly)."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hostile_folders import HOSTILE, Publication
+from hostile_folders import HOSTILE, Publication, sample_that_links_outside
 from ran import Ran
 
 from zoo.cache import Cache
@@ -75,3 +75,13 @@ def test_a_hostile_folder_is_refused(
     cache.prune()
     assert not [path for path in settings.cache.rglob("*") if path.is_file()]
     assert files_in(tmp_path) == before
+
+
+def test_an_example_that_links_outside_is_not_handed_out(
+    made: Publication, tmp_path: Path, run_zoo: Zoo
+) -> None:
+    """It passes a pull, which opens no sample; other programs would follow the link."""
+    sample_that_links_outside(made)
+    ran = run_zoo("example", made.folder, "-o", tmp_path / "my.h5ad")
+    assert (ran.code, "an external link to '/etc/passwd:/'" in ran.err) == (3, True)
+    assert not (tmp_path / "my.h5ad").exists()
