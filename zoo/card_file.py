@@ -21,6 +21,7 @@ MAXIMUM_BYTES = 4_000_000
 MAXIMUM_FRONT_MATTER = 1_000_000
 """Characters: a megabyte of YAML takes seconds to read."""
 
+_DEEPEST = 32
 _PROBLEMS = 5
 
 _FRONT_MATTER = re.compile(r"\A---\r?\n(.*?)^---\r?\n?(.*)\Z", re.S | re.M)
@@ -189,22 +190,33 @@ def load_yaml(front: str, path: str) -> dict[str, Any]:
         detail = f"its front matter has more than {MAXIMUM_FRONT_MATTER:,} characters"
         raise InvalidCard(path, detail)
     try:
-        # Aliases can make a small text expand without bound; no card needs one.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(front)):
-            raise InvalidCard(path, "YAML aliases are not accepted")
+        _ensure_simple(front, path)
         loader = yaml.SafeLoader(front)
         node = loader.get_single_node()
         _ensure_each_key_once(node, path)
         matter = loader.construct_document(node) if node is not None else None
     except yaml.YAMLError as error:
         raise InvalidCard(path, f"not YAML: {' '.join(str(error).split())[:200]}") from error
-    except RecursionError as error:
-        raise InvalidCard(path, "its YAML is nested too deeply") from error
     except (ValueError, OverflowError) as error:  # a date or number that is none
         raise InvalidCard(path, f"not YAML: {str(error)[:200]}") from error
     if not isinstance(matter, dict):
         raise InvalidCard(path, "the front matter is not a mapping")
     return matter
+
+
+def _ensure_simple(front: str, path: str) -> None:
+    """Refuse aliases, which let a small text expand without bound, and nesting that takes hours."""
+    yaml = require_yaml()
+    opening = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken,
+               yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)  # fmt: skip
+    closing = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+    depth = 0
+    for token in yaml.scan(front):
+        if isinstance(token, yaml.AliasToken):
+            raise InvalidCard(path, "YAML aliases are not accepted")
+        depth += isinstance(token, opening) - isinstance(token, closing)
+        if depth > _DEEPEST:
+            raise InvalidCard(path, f"its YAML is nested more than {_DEEPEST} deep")
 
 
 def _ensure_each_key_once(node: Any, path: str) -> None:

@@ -236,10 +236,13 @@ def _surface(report: Report) -> Iterator[Finding]:
         return
     detail = f"{', '.join(sorted(session.inputs))} → {', '.join(session.outputs)}"
     yield Finding("surface", "contract", "passed", f"{detail}; 1 and 3 cells")
-    if "log_normalized" in parts.card.inputs.value_kinds:
-        yield _told("surface", "scale", *scale(session, parts))
-    if pulled.manifest.file("sample") and pulled.manifest.file("expected"):
-        yield _told("surface", "parity", *parity(pulled))
+    try:
+        if "log_normalized" in parts.card.inputs.value_kinds:
+            yield _told("surface", "scale", *scale(session, parts))
+        if pulled.manifest.file("sample") and pulled.manifest.file("expected"):
+            yield _told("surface", "parity", *parity(pulled))
+    except ZooError as error:
+        yield _failed("surface", "parity", error)
 
 
 def in_place_of(report: Report) -> PulledModel:

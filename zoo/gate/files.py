@@ -6,6 +6,7 @@ and caches, and what a page would take for markup out of cards.
 
 from __future__ import annotations
 
+import html
 import re
 import stat
 from pathlib import Path
@@ -47,13 +48,12 @@ _CODE = {
 _PICKLE = re.compile(rb"\A\x80[\x02-\x05]")
 
 # Markdown is shown in web pages: no element, script address or event reaches a card. Comments that
-# mark a section of the card are text to everybody.
-_MARKUP = re.compile(
-    r"<(?:[a-z/?]|!(?!--))[^>]{0,80}|\bjavascript\s*:|\bdata\s*:\s*text/html", re.I
-)
+# mark a section of the card are text to everybody. What is code to Markdown is no exception: where
+# it begins and ends differs from one renderer to the next.
+_MARKUP = re.compile(r"<(?:[a-z/?]|!(?!--))[^>]{0,80}", re.I)
+_ADDRESS = re.compile(r"\b(?:javascript|vbscript)\s*:|\bdata\s*:\s*text/html", re.I)
 # What a terminal obeys, and what turns the direction of writing, so that a text reads as another.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_CODE_SPAN = re.compile(r"```.*?```|`[^`\n]*`", re.S)
 
 
 def ensure_listed(folder: Path, manifest: Manifest) -> None:
@@ -139,7 +139,9 @@ def ensure_text(text: str, path: str, reference: str) -> None:
     if found := _CONTROL.search(text):
         detail = f"it holds the control character {found.group(0)!r}"
         raise InvalidModelFile(reference, path, detail)
-    if found := _MARKUP.search(_CODE_SPAN.sub("", text)):
+    # Markdown takes entities and backslashes for what they stand for, in addresses too.
+    plain = html.unescape(text).replace("\\", "")
+    if found := _MARKUP.search(text) or _ADDRESS.search(plain):
         detail = f"it holds markup that a page would run or show: {found.group(0)[:40]!r}"
         raise InvalidModelFile(reference, path, detail)
 

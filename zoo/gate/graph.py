@@ -21,8 +21,8 @@ from zoo.gate.wire import Malformed, Value, fields, integer, message, signed, te
 
 MAXIMUM_BYTES = 512 << 20
 MAXIMUM_NODES = 20_000
-MAXIMUM_FIELDS = 2_000_000
-"""Fields of all messages together: a million of nothing would take the gate's time."""
+MAXIMUM_FIELDS = 500_000
+"""Fields of all messages together: millions of empty ones would take the gate's time."""
 OPSETS = range(17, 24)
 NEWEST_IR = 10
 GRAPH_SHA256 = "cellzoo_graph_sha256"
