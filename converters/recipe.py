@@ -265,6 +265,6 @@ class Recipe(ABC):
 
     def train(self, request: TrainRequest, watch: TrainWatch) -> TrainReport:
         """Write a complete model folder."""
-        from converters.building import build
+        from converters.building.build import build
 
         return build(self, request, watch)

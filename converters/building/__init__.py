@@ -8,7 +8,3 @@ labels, sample and expected outputs; `measuring` has `zoo.evaluation` measure; `
 """
 
 from __future__ import annotations
-
-from converters.building.build import build
-
-__all__ = ["build"]

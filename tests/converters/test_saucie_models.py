@@ -167,7 +167,7 @@ def test_mixing_is_told_beside_label_transfer(folder):
 @pytest.mark.slow
 def test_a_new_training_reaches_the_card(tmp_path):
     pytest.importorskip("torch")
-    from converters.building import build
+    from converters.building.build import build
     from converters.saucie.recipe import Saucie
     from zoo.recipes import TrainRequest, TrainWatch
 

@@ -11,7 +11,7 @@ from pathlib import Path  # noqa: E402
 
 from scipy import sparse  # noqa: E402
 
-from converters.building import build  # noqa: E402
+from converters.building.build import build  # noqa: E402
 from converters.building.order import Order  # noqa: E402
 from converters.building.parts import divide  # noqa: E402
 from converters.fit_run import FitRun  # noqa: E402

@@ -141,7 +141,7 @@ def test_imputes_when_asked(tmp_path):
 @pytest.mark.slow
 def test_a_new_training_reaches_the_card(tmp_path, card):
     pytest.importorskip("torch")
-    from converters.building import build
+    from converters.building.build import build
     from converters.scgnn.recipe import ScgnnReference
     from zoo.recipes import TrainRequest, TrainWatch
 
