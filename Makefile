@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 	$(BIN)/zoo report demo/pbmc.pbmc-celltype.h5ad -o demo/pbmc.pbmc-celltype.html --overwrite
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # What a commit must pass besides the tests.
 check: $(VENV)/.test
@@ -32,7 +32,7 @@ generate: $(VENV)/.test
 
 # All tests, the slow ones too, and the benchmarks; needs the train extra and Chromium.
 nightly: $(VENV)/.test
-	ZOO_TEST_KILLS=24 $(BIN)/python -m pytest -m ""
+	ZOO_TEST_KILLS=24 ZOO_TEST_FUZZ=50 $(BIN)/python -m pytest -m ""
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/reading.py
 

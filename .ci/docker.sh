@@ -3,23 +3,18 @@
 # what is missing is installed from Debian and started, and only that is stopped again.
 # DOCKERD_FLAGS: more flags for the daemon.
 set -euo pipefail
-state=${STATE:-/tmp/cellzoo-dockerd}
+cd "$(dirname "$0")/.."
+# Of this checkout alone: another one must not stop what this one started.
+state=${STATE:-/tmp/cellzoo-dockerd-$(pwd | cksum | cut -d ' ' -f 1)}
 
 answers() { docker version >/dev/null 2>&1; }
 
 install() {
-  local wanted=()
-  command -v dockerd >/dev/null || answers || wanted+=(docker.io)
-  command -v mmdebstrap >/dev/null || wanted+=(mmdebstrap)
-  command -v docker-registry >/dev/null || wanted+=(docker-registry)
-  [ ${#wanted[@]} -eq 0 ] && return
-  apt-get update -qq
-  # A package must not start services of its own here.
-  printf '#!/bin/sh\nexit 101\n' >"$state.policy" && chmod +x "$state.policy"
-  [ -e /usr/sbin/policy-rc.d ] || { cp "$state.policy" /usr/sbin/policy-rc.d; touch "$state.denied"; }
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
-  [ ! -e "$state.denied" ] || rm -f /usr/sbin/policy-rc.d "$state.denied"
-  rm -f "$state.policy"
+  local engine=()
+  command -v dockerd >/dev/null || answers || engine=(dockerd=docker.io)
+  .ci/debian.sh "${engine[@]}" mmdebstrap=mmdebstrap docker-registry=docker-registry
+  # Debian 12 has the client in docker.io, Debian 13 in a package that docker.io only recommends.
+  .ci/debian.sh docker=docker-cli
 }
 
 up() {
@@ -49,9 +44,17 @@ up() {
 
 down() {
   [ -e "$state.pid" ] || return 0
-  docker image prune --force --filter label=org.cellzoo.stage=build >/dev/null || true
-  kill "$(cat "$state.pid")" 2>/dev/null || true
+  local process
+  process=$(cat "$state.pid")
   rm -f "$state.pid"
+  # A number that was left by an earlier start of the machine may be anybody's.
+  grep -qs dockerd "/proc/$process/comm" || return 0
+  docker image prune --force --filter label=org.cellzoo.stage=build >/dev/null || true
+  kill "$process" 2>/dev/null || true
+  for _ in $(seq 60); do
+    kill -0 "$process" 2>/dev/null || break
+    sleep 0.5
+  done
 }
 
 "$1"

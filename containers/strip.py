@@ -50,15 +50,14 @@ LEFT_OUT = (
     # rich: colours for source code, which CellZoo never prints.
     "pygments/lexers/[a-z]*",
     "pygments/lexers/__pycache__/[a-z]*",
-    "bin/f2py*",
 )
 # Modules that `zoo run` never misses: parts of another system, and of a package's own build.
 OTHERWISE = (
     "onnxruntime.capi.libonnxruntime_providers_shared", "h5py.ipy_completer", "click._winconsole",
     "rich._win32_console", "rich._windows_renderer", "numpy._core.cversions",
 )  # fmt: skip
-# What modules for type checkers and tests need; and what is left out above.
-NOT_HERE = {"mypy", "hypothesis", "pytest", "numpy.f2py"}
+# What modules for type checkers and tests need, what is left out above, and hubs of extras.
+NOT_HERE = {"mypy", "hypothesis", "pytest", "numpy.f2py", "huggingface_hub", "fsspec"}
 PACKAGES = ("zoo", "numpy", "h5py", "onnxruntime", "click", "pydantic", "platformdirs", "rich")
 
 
@@ -68,11 +67,14 @@ def requirements(pyproject: Path, without: str = "") -> list[str]:
     return [line for line in project["dependencies"] if re.split(r"[<>=!~ \[]", line)[0] != without]
 
 
-def strip(site: Path) -> None:
-    """Remove what is left out, each with its compiled form."""
+def strip(site: Path, scripts: Path) -> None:
+    """Remove what is left out, each with its compiled form, and all programs but two."""
     for pattern in LEFT_OUT:
         for path in list(site.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in scripts.iterdir():
+        if not path.name.startswith(("python", "zoo")):
+            path.unlink()
 
 
 def modules() -> Iterator[str]:
@@ -104,7 +106,7 @@ def main(words: list[str]) -> int:
     if words[0] == "requirements":
         print("\n".join(requirements(Path(words[1]), *words[2:])))
     elif words[0] == "strip":
-        strip(Path(sysconfig.get_path("purelib")))
+        strip(Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("scripts")))
     else:
         warnings.simplefilter("ignore")
         failed = failures()

@@ -173,6 +173,22 @@ def test_a_bundle_is_the_same_bytes_each_time(bundle: Path, model: Path, tmp_pat
     assert list(files_of(bundle))[:2] == ["bundle.json", "model/manifest.json"]
 
 
+def test_what_another_version_of_cellzoo_wrote_and_validated(
+    model: Path, run_zoo: Zoo, tmp_path: Path
+) -> None:
+    manifest = model / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_bytes()), indent=7), encoding="utf-8")
+    pulled, out = in_place(model), tmp_path / "old.tar"
+    entry = Entry.of(pulled.manifest, ["bundle:"], digest=pulled.digest)
+    write_bundle(pulled, entry.model_copy(update={"validated": "deep"}), out)
+    assert files_of(out)["model/manifest.json"] == manifest.read_bytes()
+    assert run_zoo("bundle", "load", out).code == 0
+    assert run_zoo("pull", "blood", "--json").json["digest"] == pulled.digest
+    assert run_zoo("bundle", model, "-o", out, "--overwrite", "--json").json["digest"] == (
+        pulled.digest
+    )
+
+
 def test_a_name_of_the_registry(
     checkout: Checkout, run_zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,17 @@ def test_shelves_are_listed(
     assert run_zoo("pull", "shelved", "--json").json["origin"] == str(tmp_path / "shelf" / "a")
 
 
+def test_an_empty_shelf_of_an_image_without_models(
+    checkout: Checkout, run_zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (checkout.root / "cards").rename(checkout.root / "away")
+    (tmp_path / "shelf").mkdir()
+    monkeypatch.setenv("ZOO_MODELS", str(tmp_path / "shelf"))
+    shown = run_zoo("list")
+    assert f"No model is here. Put folders of models into {tmp_path / 'shelf'}" in shown.out
+    assert "The registry knows 1 more that are not here: zoo list --all" in shown.err
+
+
 # -- info ----------------------------------------------------------------------------------------
 
 
@@ -140,11 +151,20 @@ def test_info_for_programs(checkout: Checkout, run_zoo: Zoo) -> None:
 def test_text_of_a_card_cannot_steer_the_terminal(checkout: Checkout, run_zoo: Zoo) -> None:
     card = checkout.root / "cards" / "tiny" / "README.md"
     text = card.read_text(encoding="utf-8")
-    evil = "[bold]x[/bold] :smile: \u202egpj\u200b"
+    evil = "[bold]x[/bold] :smile: gpj\u200b"
     card.write_text(text.replace("summary: Three", f"summary: '{evil}' #", 1), encoding="utf-8")
     checkout.build()
     shown = run_zoo("info", "tiny").out
-    assert "[bold]x[/bold] :smile: �gpj�" in shown
+    assert "[bold]x[/bold] :smile: gpj�" in shown
+
+
+@pytest.mark.parametrize("char", ["\u202e", "\x1b"])
+def test_a_card_holds_no_signs_that_steer(checkout: Checkout, run_zoo: Zoo, char: str) -> None:
+    card = checkout.root / "cards" / "tiny" / "README.md"
+    text = card.read_text(encoding="utf-8")
+    evil = f'summary: "a{char}b" #'
+    card.write_text(text.replace("summary: Three", evil, 1), encoding="utf-8")
+    assert run_zoo("registry", "build", "--root", checkout.root).code == 5
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_words_that_need_a_folder_which_is_not_there_inside() -> None:
 
 def test_the_command_line_of_docker() -> None:
     assert argv("docker", RUN) == [
-        *("docker", "run", "--rm", "--name", "zoo-run-1"),
+        *("docker", "run", "--rm", "--pull", "never", "--name", "zoo-run-1"),
         *("--hostname", "zoo-run-1"),
         *("--network", "none", "--read-only", "--cap-drop", "ALL"),
         *("--security-opt", "no-new-privileges"),

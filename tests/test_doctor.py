@@ -142,6 +142,9 @@ def test_caches() -> None:
     assert judge_cache("here", [], writable=True, free=10**12).level == "ok"
     assert judge_cache("here", [], writable=True, free=10).level == "warn"
     assert "ZOO_CACHE" in judge_cache("here", [], writable=False, free=10**12).remedy
+    without = judge_cache("here", [], writable=False, free=10**12, has_shelves=True)
+    assert without.level == "warn"
+    assert without.remedy.startswith("Models in ZOO_MODELS run without it.")
     assert judge_cache("here", list("abcd"), writable=True, free=10**12).message.endswith("b, c, …")
 
 

@@ -73,7 +73,7 @@ def test_json_rows(run_zoo, model, data, tmp_path):
     assert rows["mine-dropout-0-5.model.accuracy"]["role"] == "robustness"
     assert ran.json["compute"]["cells_per_second"] > 0
     assert ran.json["outputs"] == [str(out)]
-    assert [row.id for row in measurements.read(out)[0]] == list(rows)
+    assert [row["id"] for row in json.loads(out.read_text())["rows"]] == list(rows)
 
 
 def test_baselines_learn_from_the_training_cells_alone(run_zoo, model, data, tmp_path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import io
 import json
+import runpy
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +96,25 @@ def image_of(archive: Path, model: PulledModel) -> ModelImage:
     return ModelImage.on(open_archive(archive), layer, model.manifest, model.digest)
 
 
+# -- the build -----------------------------------------------------------------------------------
+
+
+def imported_at_once(module: Path) -> set[str]:
+    """Packages that a module needs to be imported itself."""
+    nodes = list(ast.parse(module.read_bytes()).body)
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_the_build_knows_what_the_runner_lacks() -> None:
+    """Else a module with an import of an extra would be found by the build of an image alone."""
+    step = runpy.run_path(str(ROOT / "containers" / "strip.py"))
+    known = {*step["PACKAGES"], *step["NOT_HERE"], *sys.stdlib_module_names}
+    for module in (ROOT / "zoo").rglob("*.py"):
+        assert imported_at_once(module) <= known, module
+
+
 # -- the layer -----------------------------------------------------------------------------------
 
 
@@ -118,6 +140,16 @@ def test_a_damaged_model_gets_no_layer(tiny: PulledModel, tiny_hub: Path) -> Non
     graph.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(DigestMismatch):
         ModelLayer.of(tiny)
+
+
+def test_a_manifest_keeps_the_bytes_that_another_version_of_cellzoo_wrote(tiny_hub: Path) -> None:
+    path = tiny_hub / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()), indent=7), encoding="utf-8")
+    model = in_place(tiny_hub)
+    with tarfile.open(fileobj=io.BytesIO(ModelLayer.of(model).tar)) as archive:
+        stream = archive.extractfile("models/tiny/manifest.json")
+        assert stream is not None
+        assert sha256_of(stream.read()) == model.digest
 
 
 # -- the config ----------------------------------------------------------------------------------

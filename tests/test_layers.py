@@ -19,7 +19,7 @@ LAYERS = {
     """,
     2: """
         checkout onnx_graph pull parts cache shelf hubs session reading writing loaded
-        bundles gpu trial subscriptions
+        bundles gpu trial admission subscriptions
     """,
     1: """
         card gate card_file headline catalogue model_index manifest registry vocabulary
@@ -29,7 +29,7 @@ LAYERS = {
         top_genes
     """,
     0: """
-        errors digest json_text settings staging version
+        errors digest file_part json_text settings staging version
     """,
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.split()}

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from fake_registry import FakeRegistry, fake_registry
 
 from zoo.digest import sha256_of
 from zoo.errors import DigestMismatch, HubDenied, HubUnreachable, MalformedOciReference, PushRefused
-from zoo.hubs.exchange import Exchange
+from zoo.hubs.exchange import Answer, Ask, Exchange
 from zoo.hubs.oci import OciRepository
 from zoo.hubs.oci_login import Login, stored_login
 from zoo.hubs.oci_reference import OciReference
@@ -228,6 +229,23 @@ def test_a_redirect_to_another_host_carries_no_login(fake: FakeRegistry) -> None
         assert repository(fake, login=login).read_blob(digest, len(CONTENT)) == CONTENT
         assert fake.logins[-1] == login.basic
         assert store.logins == [None]
+
+
+def test_no_redirect_leads_out_of_encryption(monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = Message()
+    headers["Location"] = "http://registry.example.org/v2/"
+    sent: list[str] = []
+
+    def once(self: Exchange, ask: Ask, url: str, headers_: dict[str, str]) -> Answer:
+        sent.append(url)
+        return Answer(307, headers, io.BytesIO(), url)
+
+    monkeypatch.setattr(Exchange, "_once", once)
+    with pytest.raises(HubUnreachable, match="it redirects to 'http://registry"):
+        Exchange("oci://registry.example.org/a").send(
+            Ask("GET", "https://registry.example.org/v2/")
+        )
+    assert sent == ["https://registry.example.org/v2/"]
 
 
 def test_a_run_knows_nothing_of_registries() -> None:

@@ -87,10 +87,10 @@ def test_a_role_that_the_model_lacks(tiny_registry: Registry, settings: Settings
 def test_a_new_digest_of_the_same_version_is_fetched(tiny_hub: Path, settings: Settings) -> None:
     pull("tiny", settings=settings, registry=registry_of(tiny_hub))
     (tiny_hub / "figures").mkdir()
-    (tiny_hub / "figures" / "a.svg").write_text("<svg/>")
+    (tiny_hub / "figures" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     write_manifest(tiny_hub)
     model = pull("tiny", settings=settings, registry=registry_of(tiny_hub))
-    assert (model.origin, model.read("figure")) == (tiny_hub.as_uri(), b"<svg/>")
+    assert (model.origin, model.read("figure")) == (tiny_hub.as_uri(), b"\x89PNG\r\n\x1a\n")
 
 
 def test_browsing_stores_nothing(
@@ -405,10 +405,14 @@ def test_processes_that_pull_at_once(
 
 
 def test_settings_are_read_from_the_environment(tmp_path: Path) -> None:
-    environ = {"ZOO_CACHE": "~/zoo", "ZOO_MODELS": f"/a{os.pathsep}~/b", "ZOO_OFFLINE": "1"}
+    environ = {"ZOO_CACHE": "~/zoo", "ZOO_MODELS": f"/a{os.pathsep}~/b", "ZOO_OFFLINE": "1",
+               "ZOO_CONFIG": "~/set"}  # fmt: skip
     read = Settings.read(environ)
     assert read == Settings(
-        Path("~/zoo").expanduser(), (Path("/a"), Path("~/b").expanduser()), True
+        Path("~/zoo").expanduser(),
+        (Path("/a"), Path("~/b").expanduser()),
+        True,
+        config=Path("~/set").expanduser(),
     )
     assert not Settings.read({"ZOO_OFFLINE": "0"}).offline
     assert Settings.read({}, offline=True).offline

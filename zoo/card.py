@@ -7,17 +7,56 @@ the file. Numbers in a card are written by the command that measured them.
 
 from __future__ import annotations
 
+from itertools import repeat
+from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+_DEEPEST = 16
+
+
+def _ensure_plain(value: Any, depth: int = 0) -> Any:
+    """Refuse what JSON cannot say again, and what is nested without need."""
+    if depth > _DEEPEST:
+        raise ValueError(f"nested more than {_DEEPEST} deep")
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("a key is no text")
+        list(map(_ensure_plain, value.values(), repeat(depth + 1)))
+    elif isinstance(value, list | tuple):
+        list(map(_ensure_plain, value, repeat(depth + 1)))
+    elif isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{value} is no number of JSON")
+    elif isinstance(value, int) and abs(value) >> 63:
+        raise ValueError("an integer of more than 64 bits")
+    elif not (value is None or isinstance(value, str | int | float | bool)):
+        raise ValueError(f"a {type(value).__name__} is neither text nor number")
+    return value
+
 
 # -- words --------------------------------------------------------------------------------------
 
 Line = Annotated[
-    str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f\x9b]+$")
+    str,
+    StringConstraints(
+        min_length=1,
+        max_length=2000,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$",
+    ),
 ]
-"""One line of text without control characters: safe on a terminal."""
+"""One line of text without control characters, nor such as turn the direction of writing: what a
+terminal or a page shows is what it says."""
 
+Plain = Annotated[dict[str, Any], AfterValidator(_ensure_plain)]
+"""A mapping of free form that JSON can hold."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d{1,5}\.\d{1,5}\.\d{1,5}$")]
@@ -52,7 +91,10 @@ RESERVED_NAMES = frozenset({"prepared", "split", "domains"})
 class CardModel(BaseModel):
     """Base of all parts of a card: no unknown field, no change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # JSON has no word for NaN and infinity: a manifest that held one could not be written again.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 # -- who and what -------------------------------------------------------------------------------
@@ -284,10 +326,10 @@ class Training(CardModel):
     code_sha256: Sha256
     recipe: Line | None = None
     """Name of the recipe, for `zoo train RECIPE --like NAME`."""
-    data_plan: dict[str, Any] = {}
+    data_plan: Plain = {}
     """How the recipe read its training file: columns, label mapping, split."""
     seed: int | None
-    hyper_parameters: dict[str, Any]
+    hyper_parameters: Plain
     wall_seconds: Annotated[float, Field(ge=0)] | None
 
 

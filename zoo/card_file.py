@@ -18,7 +18,10 @@ from zoo.errors import InvalidCard, MissingExtra
 from zoo.model_index import to_model_index
 
 MAXIMUM_BYTES = 4_000_000
+MAXIMUM_FRONT_MATTER = 1_000_000
+"""Characters: a megabyte of YAML takes seconds to read."""
 
+_DEEPEST = 32
 _PROBLEMS = 5
 
 _FRONT_MATTER = re.compile(r"\A---\r?\n(.*?)^---\r?\n?(.*)\Z", re.S | re.M)
@@ -59,21 +62,26 @@ class ModelCard:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise InvalidCard(str(path), f"not UTF-8 text ({error.reason})") from error
-        front, prose = split(text, str(path))
-        matter = _load_yaml(front, str(path))
-        if "cellzoo" not in matter:
-            raise InvalidCard(str(path), "cellzoo: missing")
-        try:
-            block = CellZooBlock.model_validate(matter["cellzoo"])
-        except ValidationError as error:
-            raise InvalidCard(str(path), problems_of(error, "cellzoo")) from error
-        if matter.get("model-index") != to_model_index(block):
-            raise InvalidCard(str(path), "model-index: does not follow from cellzoo.evaluation")
-        return cls(block, prose)
+        return parse_card(text, str(path))
 
     def render(self) -> str:
         """The text of the card's file."""
         return f"---\n{_dump(front_matter(self.block))}---\n{self.prose}"
+
+
+def parse_card(text: str, path: str) -> ModelCard:
+    """Validate the text of a card; as `ModelCard.read`."""
+    front, prose = split(text, path)
+    matter = load_yaml(front, path)
+    if "cellzoo" not in matter:
+        raise InvalidCard(path, "cellzoo: missing")
+    try:
+        block = CellZooBlock.model_validate(matter["cellzoo"])
+    except ValidationError as error:
+        raise InvalidCard(path, problems_of(error, "cellzoo")) from error
+    if matter.get("model-index") != to_model_index(block):
+        raise InvalidCard(path, "model-index: does not follow from cellzoo.evaluation")
+    return ModelCard(block, prose)
 
 
 def front_matter(block: CellZooBlock) -> dict[str, Any]:
@@ -167,15 +175,64 @@ def require_yaml(extra: str = "hub", purpose: str = "read or write model cards")
     return yaml
 
 
-def _load_yaml(front: str, path: str) -> dict[str, Any]:
+def load_yaml(front: str, path: str) -> dict[str, Any]:
+    """Front matter, read as plain data within limits.
+
+    Raises
+    ------
+    InvalidCard
+        If it is too large or no YAML, has an alias, a key twice, or a tag of its own.
+    MissingExtra
+
+    """
     yaml = require_yaml()
+    if len(front) > MAXIMUM_FRONT_MATTER:
+        detail = f"its front matter has more than {MAXIMUM_FRONT_MATTER:,} characters"
+        raise InvalidCard(path, detail)
     try:
-        # Aliases can make a small text expand without bound; no card needs one.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(front)):
-            raise InvalidCard(path, "YAML aliases are not accepted")
-        matter = yaml.safe_load(front)
+        _ensure_simple(front, path)
+        loader = yaml.SafeLoader(front)
+        node = loader.get_single_node()
+        _ensure_each_key_once(node, path)
+        matter = loader.construct_document(node) if node is not None else None
     except yaml.YAMLError as error:
         raise InvalidCard(path, f"not YAML: {' '.join(str(error).split())[:200]}") from error
+    except (ValueError, OverflowError) as error:  # a date or number that is none
+        raise InvalidCard(path, f"not YAML: {str(error)[:200]}") from error
     if not isinstance(matter, dict):
         raise InvalidCard(path, "the front matter is not a mapping")
     return matter
+
+
+def _ensure_simple(front: str, path: str) -> None:
+    """Refuse aliases, which let a small text expand without bound, and nesting that takes hours."""
+    yaml = require_yaml()
+    opening = (yaml.BlockMappingStartToken, yaml.BlockSequenceStartToken,
+               yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)  # fmt: skip
+    closing = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+    depth = 0
+    for token in yaml.scan(front):
+        if isinstance(token, yaml.AliasToken):
+            raise InvalidCard(path, "YAML aliases are not accepted")
+        depth += isinstance(token, opening) - isinstance(token, closing)
+        if depth > _DEEPEST:
+            raise InvalidCard(path, f"its YAML is nested more than {_DEEPEST} deep")
+
+
+def _ensure_each_key_once(node: Any, path: str) -> None:
+    """Refuse a mapping with a key twice: two readers would understand two things."""
+    yaml = require_yaml()
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            seen = set[str]()
+            for key, value in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise InvalidCard(path, "a key is no text")
+                if key.value in seen:
+                    raise InvalidCard(path, f"the key {key.value[:80]!r} comes twice")
+                seen.add(key.value)
+                waiting.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value

@@ -6,7 +6,8 @@ and never the YAML. Its own sha256 is the model's digest: it pins every byte of 
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+import re
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
@@ -36,6 +37,12 @@ _ROLES: dict[str, FileRole] = {
     "explain.onnx": "explain",
     "pathways.tsv": "pathways",
 }
+# A name that is the same file, and no device, on every system; also where case does not count.
+_PLAIN_PART = re.compile(
+    r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[A-Za-z0-9_][\w.+-]*(?<!\.)", re.A
+)
+MAXIMUM_FILES = 500
+
 _ROLES_OF_FOLDERS: dict[str, FileRole] = {"figures": "figure", "variants": "variant"}
 
 NEEDED_TO_RUN: frozenset[FileRole] = frozenset({"graph", "genes", "labels"})
@@ -57,13 +64,13 @@ class Manifest(CardModel):
 
     manifest_version: Literal[1]
     card: CellZooBlock
-    files: list[ModelFile] = Field(min_length=1)
+    files: list[ModelFile] = Field(min_length=1, max_length=MAXIMUM_FILES)
 
     @model_validator(mode="after")
     def _has_each_file_once(self) -> Self:
-        paths = [file.path for file in self.files]
-        if len(set(paths)) != len(paths):
-            raise ValueError("a file is listed twice")
+        paths = [file.path.lower() for file in self.files]
+        if twice := sorted({path for path in paths if paths.count(path) > 1}):
+            raise ValueError(f"a file is listed twice, or differs in case alone: {twice[0]!r}")
         if missing := {"card", "graph", "genes"} - {file.role for file in self.files}:
             raise ValueError(f"no file has the role {' or '.join(sorted(missing))}")
         if self.card.explanation is not None and self.file("explain") is None:
@@ -100,6 +107,9 @@ class Manifest(CardModel):
         for file in manifest.files:
             if not _is_inside(file.path):
                 raise UnsafeFileName(file.path, origin)
+            if _role_of_path(PurePosixPath(file.path)) != file.role:
+                detail = f"{file.path!r} cannot have the role {file.role}"
+                raise InvalidManifest(origin, detail)
         return manifest
 
     @classmethod
@@ -143,14 +153,21 @@ def _role_of(path: Path, folder: Path) -> FileRole:
     relative = path.relative_to(folder)
     if path.is_symlink():
         raise InvalidModelFile(folder.name, relative.as_posix(), "it is a link")
-    role = _ROLES.get(relative.as_posix()) or _ROLES_OF_FOLDERS.get(relative.parts[0])
+    role = _role_of_path(relative)
     if role is None:
         raise InvalidModelFile(folder.name, relative.as_posix(), "a model folder has no such file")
+    if not _is_inside(relative.as_posix()):
+        detail = "its name is not plain: letters, digits and . _ + - alone"
+        raise InvalidModelFile(folder.name, relative.as_posix(), detail)
     return role
 
 
+def _role_of_path(relative: PurePath) -> FileRole | None:
+    """The one role that a file at a place in the folder can have."""
+    inner = _ROLES_OF_FOLDERS.get(relative.parts[0]) if len(relative.parts) > 1 else None
+    return _ROLES.get(relative.as_posix()) or inner
+
+
 def _is_inside(path: str) -> bool:
-    """Whether a manifest's path is relative, plain and stays in its folder."""
-    pure = PurePosixPath(path)
-    plain = not any(char in path for char in "\\:\0") and path == pure.as_posix()
-    return plain and not pure.is_absolute() and ".." not in pure.parts and path.isprintable()
+    """Whether a manifest's path is relative, plain and stays in its folder, on every system."""
+    return all(_PLAIN_PART.fullmatch(part) for part in path.split("/"))

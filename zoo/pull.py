@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from zoo.admission import admit, ensure_announced
 from zoo.cache import Cache
 from zoo.digest import sha256_of
 from zoo.errors import (
@@ -28,8 +29,7 @@ from zoo.errors import (
     NotCached,
     UnknownModel,
 )
-from zoo.gate.files import ensure_bounded, ensure_data
-from zoo.gate.graph import ensure_harmless
+from zoo.gate.files import ensure_bounded
 from zoo.hubs import Hub, hub_for
 from zoo.hubs.arrival import Arriving, published_manifest, verified
 from zoo.hubs.folder import FolderHub
@@ -38,7 +38,6 @@ from zoo.manifest import FILE_NAME, MAXIMUM_BYTES, FileRole, Manifest, ModelFile
 from zoo.registry import Entry, Registry
 from zoo.settings import Settings
 from zoo.shelf import catalog, find
-from zoo.trial import try_graph
 
 _OWN = "embedded:"
 """What comes with the package needs no trial; every other place does."""
@@ -57,8 +56,8 @@ class PulledModel:
     ----------
     manifest
         Its card's block and its files.
-    digest
-        Sha256 of the manifest: pins every byte.
+    manifest_bytes
+        What `manifest.json` holds, byte for byte: each version of CellZoo may write it otherwise.
     origin
         Where it came from: a hub's URI, `cache`, or a folder.
     load
@@ -69,10 +68,15 @@ class PulledModel:
     """
 
     manifest: Manifest
-    digest: str
+    manifest_bytes: bytes = field(repr=False)
     origin: str
     load: Callable[[ModelFile], bytes] = field(repr=False)
     is_by_path: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Sha256 of the manifest: pins every byte."""
+        return sha256_of(self.manifest_bytes)
 
     @property
     def files(self) -> tuple[ModelFile, ...]:
@@ -97,6 +101,10 @@ class PulledModel:
             raise InvalidModelFile(self.manifest.reference, role, "the model has no such file")
         return self.load(file)
 
+    def contents(self) -> dict[str, bytes]:
+        """Path and verified content of each file of the model's folder, the manifest first."""
+        return {FILE_NAME: self.manifest_bytes} | {f.path: self.load(f) for f in self.files}
+
 
 @dataclass(frozen=True)
 class Reuse:
@@ -104,6 +112,7 @@ class Reuse:
 
     entry: Entry
     manifest: Manifest
+    manifest_bytes: bytes
 
 
 @dataclass(frozen=True)
@@ -174,10 +183,9 @@ def browse(reference: str, *, settings: Settings, registry: Registry | None = No
     step = plan(found, cache, offline=settings.offline)
     if isinstance(step, Reuse):
         return execute(step, cache, offline=settings.offline)
-    manifest = Manifest.parse(
-        published_manifest(step.hub, found.digest), f"{step.hub.uri}/{FILE_NAME}"
-    )
-    return PulledModel(manifest, found.digest, step.hub.uri, partial(verified, step.hub))
+    content = published_manifest(step.hub, found.digest)
+    manifest = Manifest.parse(content, f"{step.hub.uri}/{FILE_NAME}")
+    return PulledModel(manifest, content, step.hub.uri, partial(verified, step.hub))
 
 
 def locate(reference: str, settings: Settings, registry: Registry | None = None) -> Entry | Path:
@@ -222,7 +230,7 @@ def plan(entry: Entry, cache: Cache, *, offline: bool = False) -> Reuse | Fetch:
     if content is not None and sha256_of(content) == entry.digest:
         manifest = Manifest.parse(content, f"cache:{entry.reference}")
         if all(cache.has(file.sha256, file.size) for file in manifest.files):
-            return Reuse(entry, manifest)
+            return Reuse(entry, manifest, content)
         repairs = True
     return Fetch(entry, _source(entry, offline=offline), repairs=repairs)
 
@@ -239,11 +247,12 @@ def execute(
     if isinstance(step, Fetch):
         if step.repairs and on_notice:
             on_notice(_repair("files are", step.entry, step.hub))
-        manifest, origin = _fetch(step, cache, on_progress), step.hub.uri
+        manifest, content = _fetch(step, cache, on_progress)
+        origin = step.hub.uri
     else:
-        manifest, origin = step.manifest, "cache"
+        manifest, content, origin = step.manifest, step.manifest_bytes, "cache"
     reader = _CacheReader(cache, step.entry, offline=offline, on_notice=on_notice)
-    return PulledModel(manifest, step.entry.digest, origin, reader.load)
+    return PulledModel(manifest, content, origin, reader.load)
 
 
 def in_place(folder: Path, *, is_by_path: bool = True) -> PulledModel:
@@ -264,13 +273,13 @@ def in_place(folder: Path, *, is_by_path: bool = True) -> PulledModel:
         content = stream.read(MAXIMUM_BYTES + 1)
     manifest = Manifest.parse(content, str(path))
     load = partial(verified, hub)
-    return PulledModel(manifest, sha256_of(content), hub.uri, load, is_by_path)
+    return PulledModel(manifest, content, hub.uri, load, is_by_path)
 
 
 # -- acting --------------------------------------------------------------------------------------
 
 
-def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> Manifest:
+def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> tuple[Manifest, bytes]:
     entry, hub = step.entry, step.hub
     content = published_manifest(hub, entry.digest)
     manifest = Manifest.parse(content, f"{hub.uri}/{FILE_NAME}")
@@ -278,6 +287,8 @@ def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> Manifest:
         detail = f"it is of {manifest.reference!r}, not of {entry.reference!r}"
         raise InvalidManifest(f"{hub.uri}/{FILE_NAME}", detail)
     ensure_bounded(manifest)
+    if is_foreign := not hub.uri.startswith(_OWN):
+        ensure_announced(entry, manifest, hub.uri)
     missing = [file for file in manifest.files if not cache.has(file.sha256, file.size)]
     total, done = sum(file.size for file in missing), 0
     with cache.committing(entry.name, entry.version, content):
@@ -286,27 +297,17 @@ def _fetch(step: Fetch, cache: Cache, on_progress: Progress | None) -> Manifest:
             done += file.size
             if on_progress:
                 on_progress(done, total)
-        if not hub.uri.startswith(_OWN):
-            _admit(manifest, hub, cache)
-    return manifest
+        # What is refused stays unnamed in the cache, until `zoo cache prune`.
+        if is_foreign:
+            admit(manifest, partial(_admitted, cache=cache), hub.uri)
+    return manifest, content
 
 
-def _admit(manifest: Manifest, hub: Hub, cache: Cache) -> None:
-    """Let a model from elsewhere in: data alone, a harmless graph that passes its trial.
-
-    What is refused stays unnamed in the cache, until `zoo cache prune`.
-    """
-    contents = {}
-    for file in manifest.files:
-        content = cache.read(file.sha256)
-        if content is None:
-            raise CacheUnwritable(str(cache.root), f"{file.path!r} does not stay whole there")
-        ensure_data(file, content, manifest.reference)
-        contents[file.role] = content
-    for role in ("graph", "explain"):
-        if role in contents:
-            ensure_harmless(contents[role], manifest.card, contents["genes"])
-            try_graph(contents[role], manifest.card)
+def _admitted(file: ModelFile, cache: Cache) -> bytes:
+    content = cache.read(file.sha256)
+    if content is None:
+        raise CacheUnwritable(str(cache.root), f"{file.path!r} does not stay whole there")
+    return content
 
 
 def _store(file: ModelFile, hub: Hub, cache: Cache) -> None:

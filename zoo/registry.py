@@ -93,13 +93,15 @@ class Entry(CardModel):
         return tuple(int(part) for part in self.version.split("."))
 
     @classmethod
-    def of(cls, manifest: Manifest, locations: Iterable[str]) -> Entry:
-        """The entry that follows from a manifest."""
+    def of(
+        cls, manifest: Manifest, locations: Iterable[str], *, digest: str | None = None
+    ) -> Entry:
+        """The entry that follows from a manifest; `digest` where its bytes were read, not made."""
         card = manifest.card
         return cls(
             name=card.name,
             version=card.version,
-            digest=manifest.digest,
+            digest=digest or manifest.digest,
             size=sum(file.size for file in manifest.files),
             task=card.task,
             architecture=card.architecture,
@@ -160,9 +162,15 @@ class Registry(CardModel):
         if len(content) > MAXIMUM_BYTES:
             raise InvalidRegistry(origin, f"larger than {MAXIMUM_BYTES:,} bytes")
         try:
-            return cls.model_validate_json(content)
+            registry = cls.model_validate_json(content)
         except ValidationError as error:
             raise InvalidRegistry(origin, problems_of(error)) from error
+        seen = set[str]()
+        for entry in registry.models:
+            if entry.reference in seen:
+                raise InvalidRegistry(origin, f"it names {entry.reference!r} twice")
+            seen.add(entry.reference)
+        return registry
 
     def render(self) -> bytes:
         """The bytes of `registry.json`."""

@@ -15,13 +15,10 @@ from zoo import gpu
 from zoo.card import CellZooBlock
 from zoo.digest import sha256_of
 from zoo.errors import DeviceUnavailable, InvalidGraph
-from zoo.gate.graph import ensure_harmless
+from zoo.gate.graph import GRAPH_SHA256, ensure_harmless
 
 Device = Literal["auto", "cpu", "cuda"]
 Arrays = dict[str, npt.NDArray[Any]]
-
-GRAPH_SHA256 = "cellzoo_graph_sha256"
-"""Entry in the metadata of `explain.onnx`: the sha256 of the `model.onnx` that it explains."""
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _NOT_LOADED = "CUDA's libraries could not be loaded ('zoo doctor' looks for the cause)"
@@ -196,6 +193,8 @@ def _options(runtime: Any, threads: int) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
+    # Else the runtime would tell by the bytes, and the gate has read them as ONNX.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from zoo.cache import Cache
+from zoo.digest import sha256_of
 from zoo.errors import NoModelsFolder
 from zoo.hubs.embedded import is_carried
 from zoo.hubs.folder import FolderHub
@@ -60,6 +61,8 @@ def _entries(shelves: Iterable[Path]) -> list[Entry]:
             raise NoModelsFolder(str(shelf))
         for path in sorted(shelf.glob(f"*/{FILE_NAME}")):
             with FolderHub(str(path.parent)).open(FILE_NAME) as stream:
-                manifest = Manifest.parse(stream.read(), str(path))
-            found.setdefault(manifest.reference, Entry.of(manifest, [str(path.parent)]))
+                content = stream.read()
+            manifest = Manifest.parse(content, str(path))
+            entry = Entry.of(manifest, [str(path.parent)], digest=sha256_of(content))
+            found.setdefault(manifest.reference, entry)
     return list(found.values())

@@ -6,6 +6,7 @@ here, where it can neither take this machine's memory nor its time.
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -19,13 +20,18 @@ from zoo.errors import TrialFailed
 
 CELLS = 3
 
+Shapes = dict[str, tuple[int, ...]]
+"""Name of an output → its shape for three cells."""
+
 _SCRIPT = """
+import json
 import sys
 import numpy as np
 import onnxruntime
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
 options.log_severity_level = 4
+options.add_session_config_entry("session.load_model_format", "ONNX")
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 cells, genes = int(sys.argv[2]), int(sys.argv[3])
 feed = {
@@ -37,7 +43,8 @@ feed = {
     "label": np.zeros(cells, np.int64),
 }
 found = session.run(None, {node.name: feed[node.name] for node in session.get_inputs()})
-sys.exit(0 if all(len(array) == cells for array in found) else 7)
+names = [node.name for node in session.get_outputs()]
+print(json.dumps({name: array.shape for name, array in zip(names, found)}))
 """
 
 
@@ -61,8 +68,8 @@ class Limits:
     clock_seconds: int = 300
 
 
-def try_graph(graph: bytes, card: CellZooBlock, limits: Limits = Limits()) -> None:
-    """Load a graph and run it on three made-up cells, elsewhere.
+def try_graph(graph: bytes, card: CellZooBlock, limits: Limits = Limits()) -> Shapes:
+    """Load a graph and run it on three made-up cells, elsewhere; the shapes of what it gives.
 
     Parameters
     ----------
@@ -94,6 +101,10 @@ def try_graph(graph: bytes, card: CellZooBlock, limits: Limits = Limits()) -> No
             raise TrialFailed(card.reference, detail) from error
     if done.returncode:
         raise TrialFailed(card.reference, _reason(done.returncode, done.stderr, limits))
+    shapes = {name: tuple(shape) for name, shape in json.loads(done.stdout).items()}
+    if not all(shape[:1] == (CELLS,) for shape in shapes.values()):
+        raise TrialFailed(card.reference, f"it does not answer for each of {CELLS} cells")
+    return shapes
 
 
 def _limit(limits: Limits) -> None:
@@ -117,8 +128,6 @@ def _reason(code: int, stderr: bytes, limits: Limits) -> str:
     if code < 0:
         ended = {-24: f"it used {limits.seconds} seconds of processor time"}
         return ended.get(code, f"its process ended with signal {-code}")
-    if code == 7:
-        return f"it does not answer for each of {CELLS} cells"
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     last = " ".join(lines[-1].split())[:200] if lines else f"exit code {code}"
     if "alloc" in last.lower() or "MemoryError" in last:

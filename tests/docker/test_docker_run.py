@@ -334,14 +334,19 @@ def test_a_bundle_in_a_container_without_network(place: Path, runner_image: str)
 
 def test_a_bundle_brings_its_image(place: Path, model_image: Callable[[str], str]) -> None:
     image = model_image(MODEL)
-    there = place / "there"
+    there, kept = place / "there", f"{image}-kept"
     zoo("bundle", MODEL, "--image", "-o", "model.zoo.tar")
-    docker("rmi", image)
-    zoo("bundle", "load", "model.zoo.tar", cache=there)
-    assert not has_image(image)
-    zoo("run", MODEL, "my.h5ad", "-o", "bare.h5ad")
-    zoo("run", MODEL, "my.h5ad", "-o", "inside.h5ad", "--docker", "--offline", cache=there)
-    assert has_image(image)
+    docker("tag", image, kept)  # for the tests after this one, whatever becomes of it
+    try:
+        docker("rmi", image)
+        zoo("bundle", "load", "model.zoo.tar", cache=there)
+        assert not has_image(image)
+        zoo("run", MODEL, "my.h5ad", "-o", "bare.h5ad")
+        zoo("run", MODEL, "my.h5ad", "-o", "inside.h5ad", "--docker", "--offline", cache=there)
+        assert has_image(image)
+    finally:
+        docker("tag", kept, image)
+        docker("rmi", kept)
     assert content(place / "inside.h5ad") == content(place / "bare.h5ad")
 
 

@@ -87,6 +87,9 @@ def test_nothing_heavy_is_inside(runner_image: str) -> None:
     )
     ran = docker("run", "--rm", "--entrypoint", "python3", runner_image, "-c", code)
     assert ran.stdout == "[]\n"
+    code = "import os; print(*{n[:6] for n in os.listdir('/opt/cellzoo/bin')} - {'python', 'zoo'})"
+    ran = docker("run", "--rm", "--entrypoint", "python3", runner_image, "-c", code)
+    assert ran.stdout == "\n"
 
 
 def test_the_runner_has_the_registry_and_no_model(runner_image: str) -> None:

@@ -9,8 +9,8 @@ from tiny_model import GENES, tiny_block, tiny_graph
 from zoo.errors import NoBackwardRule, Unexplainable
 from zoo.explaining.explainer import gaps, make_explainer, quadrature
 from zoo.explaining.storage import quantize
-from zoo.gate.graph import read_graph
-from zoo.session import GRAPH_SHA256, Session
+from zoo.gate.graph import GRAPH_SHA256, read_graph
+from zoo.session import Session
 
 
 def kind_of(name):

@@ -248,6 +248,170 @@ def too_many_nodes() -> Model:
     return graph_of([*nodes, identity()])
 
 
+def sizes_by_chain(kind: str) -> Model:
+    """2^40 elements by an operator on two harmless numbers."""
+    nodes = [
+        helper.make_node("Constant", [], ["a"], value_ints=[1 << 20]),
+        helper.make_node("Constant", [], ["b"], value_ints=[1 << 20]),
+        helper.make_node(kind, ["a", "b"], ["c"], **({"axis": 0} if kind == "Concat" else {})),
+        helper.make_node("Constant", [], ["axis"], value_ints=[0]),
+        helper.make_node("Unsqueeze", ["c", "axis"], ["d"]),
+        helper.make_node("Squeeze", ["d", "axis"], ["e"]),
+        helper.make_node("Cast", ["e"], ["shape"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["shape"], ["big"]),
+        identity(),
+    ]
+    return graph_of(nodes)
+
+
+def huge_by_concat() -> Model:
+    return sizes_by_chain("Concat")
+
+
+def huge_by_product() -> Model:
+    return sizes_by_chain("Mul")
+
+
+def huge_by_floats() -> Model:
+    nodes = [
+        helper.make_node("Constant", [], ["a"], value_floats=[2.0**40]),
+        helper.make_node("Cast", ["a"], ["shape"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["shape"], ["big"]),
+        identity(),
+    ]
+    return graph_of(nodes)
+
+
+def huge_by_powers() -> Model:
+    """By an operator that the gate does not follow."""
+    nodes = [
+        helper.make_node("Constant", [], ["a"], value_floats=[28.0]),
+        helper.make_node("Exp", ["a"], ["b"]),
+        helper.make_node("Cast", ["b"], ["shape"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["shape"], ["big"]),
+        identity(),
+    ]
+    return graph_of(nodes)
+
+
+def as_large_as_a_count() -> Model:
+    """Harmless on the cells of the trial, not on others."""
+    nodes = [
+        helper.make_node("ReduceMax", ["counts"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["most"], ["size"], to=TensorProto.INT64),
+        helper.make_node("Constant", [], ["one"], value_ints=[1]),
+        helper.make_node("Reshape", ["size", "one"], ["shape"]),
+        helper.make_node("ConstantOfShape", ["shape"], ["big"]),
+        identity(),
+    ]
+    return graph_of(nodes)
+
+
+def huge_range_from_below() -> Model:
+    values = (("a", -(1 << 62)), ("b", 0), ("c", 1))
+    stored = [numpy_helper.from_array(np.array(v, np.int64), n) for n, v in values]
+    nodes = [helper.make_node("Range", ["a", "b", "c"], ["r"]), identity()]
+    return graph_of(nodes, initializers=stored)
+
+
+def huge_range_in_small_steps() -> Model:
+    values = (("a", 0.0), ("b", 1.0), ("c", 1e-12))
+    stored = [numpy_helper.from_array(np.array(v, np.float32), n) for n, v in values]
+    nodes = [helper.make_node("Range", ["a", "b", "c"], ["r"]), identity()]
+    return graph_of(nodes, initializers=stored)
+
+
+def huge_padding() -> Model:
+    """Each number is small; on four axes they are not."""
+    pads = numpy_helper.from_array(np.full(8, 1 << 12, np.int64), "pads")
+    nodes = [helper.make_node("Pad", ["counts", "pads"], ["embedding"])]
+    return graph_of(nodes, initializers=[pads])
+
+
+def huge_padding_of_a_pool() -> Model:
+    pool = helper.make_node(
+        "AveragePool", ["counts"], ["embedding"], kernel_shape=[1], pads=[1 << 20, 1 << 20]
+    )
+    return graph_of([pool])
+
+
+def name_stored_twice() -> Model:
+    """Which of two the runtime takes is its own affair."""
+    stored = [numpy_helper.from_array(np.array([n], np.int64), "shape") for n in (1, 1 << 40)]
+    nodes = [helper.make_node("ConstantOfShape", ["shape"], ["big"]), identity()]
+    return graph_of(nodes, initializers=stored)
+
+
+def name_made_twice() -> Model:
+    return graph_of([identity(), identity()])
+
+
+def name_from_nowhere() -> Model:
+    """Nodes in another order would hide what a shape is made of."""
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["big"]),
+        helper.make_node("Constant", [], ["shape"], value_ints=[1 << 40]),
+        identity(),
+    ]
+    return graph_of(nodes)
+
+
+def input_that_is_stored() -> Model:
+    return graph_of(
+        [identity()], initializers=[numpy_helper.from_array(np.ones(6, np.float32), "counts")]
+    )
+
+
+def attribute_twice() -> Model:
+    node = helper.make_node("Constant", [], ["shape"], value_ints=[1 << 40])
+    node.attribute.append(helper.make_attribute("value_ints", [1]))
+    return graph_of([node, helper.make_node("ConstantOfShape", ["shape"], ["big"]), identity()])
+
+
+def constant_of_two_values() -> Model:
+    node = helper.make_node("Constant", [], ["shape"], value_ints=[1 << 40])
+    node.attribute.append(helper.make_attribute("value_float", 1.0))
+    return graph_of([node, identity()])
+
+
+def external_data_in_a_constant() -> Model:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4])
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    return graph_of([helper.make_node("Constant", [], ["w"], value=tensor), identity()])
+
+
+def text_constant() -> Model:
+    return graph_of([helper.make_node("Constant", [], ["t"], value_string="a"), identity()])
+
+
+def cast_to_text() -> Model:
+    node = helper.make_node("Cast", ["counts"], ["t"], to=TensorProto.STRING)
+    return graph_of([node, identity()])
+
+
+def domain_by_another_case() -> Model:
+    return graph_of([helper.make_node("Identity", ["counts"], ["embedding"], domain="AI.ONNX")])
+
+
+def two_opsets() -> Model:
+    return graph_of([identity()], opsets=[("", 17), ("ai.onnx", 18)])
+
+
+def operator_with_a_long_name() -> Model:
+    return graph_of([helper.make_node("\x1b[2J" + "x" * 100_000, ["counts"], ["embedding"])])
+
+
+def many_axes() -> Model:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1] * 100_000)
+    tensor.raw_data = bytes(4)
+    return graph_of([identity()], initializers=[tensor])
+
+
+def many_numbers_in_an_attribute() -> Model:
+    node = helper.make_node("Transpose", ["counts"], ["embedding"], perm=[0] * 100_000)
+    return graph_of([node])
+
+
 HOSTILE: dict[Callable[[], Model], str] = {
     endless_loop: "it uses the operator 'Loop'",
     branch: "it uses the operator 'If'",
@@ -276,6 +440,29 @@ HOSTILE: dict[Callable[[], Model], str] = {
     old_opset: "its opsets are [7], and one from 17 to 23 is accepted",
     unknown_input: "it has an input 'home_folder', which the contract does not know",
     too_many_nodes: "it has 20,002 nodes, more than 20,000",
+    huge_by_concat: "ConstantOfShape makes a tensor of 1,099,511,627,776 elements",
+    huge_by_product: "ConstantOfShape makes a tensor of a size that cannot be followed",
+    huge_by_floats: "ConstantOfShape makes a tensor of a size that cannot be followed",
+    huge_by_powers: "ConstantOfShape makes a tensor of a size that cannot be followed",
+    as_large_as_a_count: "ConstantOfShape makes a tensor as large as the values of the cells say",
+    huge_range_from_below: "Range makes a tensor of 4,611,686,018,427,387,904 elements",
+    huge_range_in_small_steps: "Range makes a tensor of a size that cannot be followed",
+    huge_padding: f"Pad makes a tensor of {4097**8:,} elements",
+    huge_padding_of_a_pool: "AveragePool makes a tensor of 1,099,513,724,929 elements",
+    name_stored_twice: "the name 'shape' is given twice",
+    name_made_twice: "the name 'embedding' is given twice",
+    name_from_nowhere: "its ConstantOfShape takes 'shape', which nothing before it gives",
+    input_that_is_stored: "its input 'counts' is a stored tensor too",
+    attribute_twice: "its Constant has the attribute 'value_ints' twice",
+    constant_of_two_values: "its Constant is not one value",
+    external_data_in_a_constant: "its tensor 'w' lies in another file",
+    text_constant: "its Constant holds a text",
+    cast_to_text: "its Cast makes texts",
+    domain_by_another_case: "it uses the operator 'Identity' of the domain 'AI.ONNX'",
+    two_opsets: "its opsets are [17, 18], and one from 17 to 23 is accepted",
+    operator_with_a_long_name: f"it uses the operator '\\x1b[2J{'x' * 73}...'",
+    many_axes: "it holds a tensor of more than 32 axes",
+    many_numbers_in_an_attribute: "its Transpose has an attribute of more than 64 numbers",
 }
 """Maker → the words with which the gate refuses it."""
 

@@ -4,10 +4,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
-from hostile_graphs import HOSTILE, harmless, with_properties
+from hostile_graphs import HOSTILE, graph_of, harmless, with_properties
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import helper
 from tiny_model import tiny_block, write_tiny_model
 
 from zoo.errors import InvalidGraph, ZooError
@@ -62,13 +64,76 @@ def test_it_reads_what_onnx_reads(path: Path) -> None:
     assert facts.metadata == {entry.key: entry.value for entry in model.metadata_props}
 
 
+# -- what two readers could understand in two ways -----------------------------------------------
+
+
+def field(tag: bytes, content: bytes) -> bytes:
+    return tag + bytes([len(content)]) + content
+
+
+def other_graph() -> bytes:
+    """Serialized; it is small enough for a length of one byte."""
+    graph = graph_of([helper.make_node("Identity", ["counts"], ["extra"])]).graph
+    graph.ClearField("input")
+    graph.output[0].ClearField("type")
+    graph.output[0].name = "extra"
+    content: bytes = graph.SerializeToString()
+    return content
+
+
+SOUND = with_properties(harmless(), GENES)
+
+
+@pytest.mark.parametrize(
+    ("more", "detail"),
+    [
+        (field(b"\x3a", other_graph()), "field 7 of a message comes twice"),
+        # ONNX Runtime keeps 32 bits of a tag: to it, this is field 7 too, and both are merged.
+        (field(b"\xba\x80\x80\x80\x10", other_graph()), "a field number beyond all bounds"),
+        (b"\x08\x08", "field 1 of a message comes twice"),
+        (b"\x3b\x3c", "wire type 3"),
+        (field(b"\x72", b"\x0a\x0ccellzoo_name\x12\x01x"), "'cellzoo_name' twice"),
+        (field(b"\x42", b"\x10\x11"), "its opsets are"),
+    ],
+)
+def test_something_more_behind_a_sound_graph(more: bytes, detail: str) -> None:
+    with pytest.raises(InvalidGraph, match=detail):
+        read_graph(SOUND + more, "tiny@1.0.0")
+
+
+def test_a_disguised_second_graph_is_real() -> None:
+    """What the gate refuses above is what the runtime would have run."""
+    content = SOUND + field(b"\xba\x80\x80\x80\x10", other_graph())
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    assert [node.name for node in session.get_outputs()] == ["embedding", "extra"]
+
+
+def test_numbers_in_the_wrong_encoding() -> None:
+    """A reader of protobuf skips dimensions of fixed width; here they are no dimensions at all."""
+    tensor = b"\x09" + bytes(8) + b"\x10\x01" + field(b"\x42", b"w")
+    graph = field(b"\x3a", field(b"\x2a", tensor))
+    with pytest.raises(InvalidGraph, match="something else where an integer is expected"):
+        read_graph(b"\x08\x08" + field(b"\x42", b"\x10\x11") + graph, "tiny@1.0.0")
+
+
+def test_the_runtimes_own_format() -> None:
+    """It would be told by four bytes, whatever the rest is to us."""
+    with pytest.raises(InvalidGraph, match="in the format of ONNX Runtime"):
+        read_graph(b"\x08\x08\x12\x04ORTM" + SOUND, "tiny@1.0.0")
+
+
+def test_millions_of_nothing() -> None:
+    with pytest.raises(InvalidGraph, match="it has more than 500,000 fields"):
+        read_graph(b"\xd2\x01\x00" * 500_001, "tiny@1.0.0")
+
+
 # -- damage --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("content", "detail"),
     [
-        (b"", "it holds 0 graphs"),
+        (b"", "it holds no graph"),
         (b"\x0f", "wire type 7"),
         (b"\x00", "a field without a number"),
         (b"\x3a\x7f", "it ends before the 127 bytes that it announces"),

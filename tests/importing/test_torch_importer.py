@@ -7,17 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from foreign_cells import GENES, LABELS, make_cells
 from ran import Ran
-from torch import nn
 
-from converters.importing.torch_importer import TorchModule
-from zoo.errors import UnequalLengths, UnsupportedWeights
-from zoo.importers import ConvertRequest
-from zoo.parity import sample_outputs
-from zoo.parts import ModelParts
-from zoo.pull import in_place
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+from converters.importing.torch_importer import TorchModule  # noqa: E402
+from zoo.errors import UnequalLengths, UnsupportedWeights  # noqa: E402
+from zoo.importers import ConvertRequest  # noqa: E402
+from zoo.parity import sample_outputs  # noqa: E402
+from zoo.parts import ModelParts  # noqa: E402
+from zoo.pull import in_place  # noqa: E402
 
 Zoo = Callable[..., Ran]
 LAYERS = 'layers=["fc1", "bn", "relu", "fc2", "norm", "gelu", "out"]'

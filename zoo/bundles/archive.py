@@ -24,6 +24,7 @@ from zoo.errors import (
     FileUnreadable,
     NotABundle,
 )
+from zoo.file_part import FilePart
 
 # What tarfile may read at once: a header that wants more (a long name) is hostile.
 _HEADER = 1 << 16
@@ -52,7 +53,7 @@ class Bundle:
     def open(self, path: str) -> BinaryIO:
         """A stream of one of the files; `KeyError` for others."""
         size = next(file.size for file in self.index.files if file.path == path)
-        return Part(self.path.open("rb"), self.places[path], size)
+        return FilePart(self.path, self.places[path], size)
 
     def verify(self) -> None:
         """Read every file and compare it with its sha256.
@@ -69,30 +70,6 @@ class Bundle:
                     digest.update(chunk)
             if digest.hexdigest() != file.sha256:
                 raise BundleDamaged(str(self.path), file.path, file.sha256, digest.hexdigest())
-
-
-class Part(io.BufferedIOBase, BinaryIO):
-    """The bytes of one file inside an archive."""
-
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
-        self._file, self._left = file, size
-        file.seek(start)
-
-    def readable(self) -> bool:
-        """It can be read."""
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        """At most `size` bytes, all that are left by default."""
-        wanted = self._left if size is None or size < 0 else min(size, self._left)
-        piece = self._file.read(wanted)
-        self._left -= len(piece)
-        return piece
-
-    def close(self) -> None:
-        """Close the archive too."""
-        self._file.close()
-        super().close()
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -164,7 +141,7 @@ def _kind(member: tarfile.TarInfo) -> str:
 def _index(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
     if member.size > MAXIMUM_INDEX:
         raise BundleTooLarge(str(path), INDEX, MAXIMUM_INDEX, member.size)
-    with path.open("rb") as file, Part(file, member.offset_data, member.size) as part:
+    with FilePart(path, member.offset_data, member.size) as part:
         return part.read()
 
 

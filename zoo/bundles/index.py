@@ -107,7 +107,8 @@ class BundleIndex(CardModel):
         InvalidBundle
 
         """
-        if Entry.of(manifest, self.entry.locations) != self.entry:
+        follows = Entry.of(manifest, self.entry.locations, digest=self.entry.digest)
+        if follows.model_copy(update={"validated": self.entry.validated}) != self.entry:
             raise InvalidBundle(path, "its entry does not follow from its manifest")
         listed = {(f.path, f.sha256, f.size) for f in self.files if f.is_of_model}
         listed = {row for row in listed if row[0] != MODEL + MANIFEST}

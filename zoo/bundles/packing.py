@@ -9,8 +9,6 @@ from typing import BinaryIO
 
 from zoo.bundles.index import IMAGE, INDEX, MODEL, BundleFile, BundleIndex
 from zoo.digest import sha256_of, sha256_of_file
-from zoo.errors import InvalidManifest
-from zoo.manifest import FILE_NAME as MANIFEST
 from zoo.pull import PulledModel
 from zoo.registry import Entry
 from zoo.version import __version__
@@ -23,14 +21,12 @@ def write_bundle(
 
     Raises
     ------
-    InvalidManifest
-        If the manifest is not as `zoo registry build` writes it.
     DigestMismatch, WrongSize
         If a file of the model is damaged.
     OSError
 
     """
-    files = _model_files(model)
+    files = {MODEL + name: content for name, content in model.contents().items()}
     listed = [BundleFile(path=p, sha256=sha256_of(c), size=len(c)) for p, c in files.items()]
     if image is not None:
         size = image[1].stat().st_size
@@ -52,15 +48,6 @@ def write_bundle(
             with image[1].open("rb") as stream:
                 _add(tar, IMAGE, stream, listed[-1].size)
     return index
-
-
-def _model_files(model: PulledModel) -> dict[str, bytes]:
-    manifest = model.manifest.render()
-    if sha256_of(manifest) != model.digest:
-        detail = "it is not written as 'zoo registry build' writes it"
-        raise InvalidManifest(f"{model.origin}/{MANIFEST}", detail)
-    files = {MODEL + MANIFEST: manifest}
-    return files | {MODEL + file.path: model.load(file) for file in model.files}
 
 
 def _add(tar: tarfile.TarFile, name: str, stream: BinaryIO, size: int) -> None:

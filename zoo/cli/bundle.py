@@ -77,7 +77,8 @@ def make(
     settings = Settings.read(offline=offline)
     pulled = pull(name, settings=settings, on_notice=printing.print_note)
     found = None if is_path(name) else locate(name, settings)
-    entry = found if isinstance(found, Entry) else Entry.of(pulled.manifest, ["bundle:"])
+    own = Entry.of(pulled.manifest, ["bundle:"], digest=pulled.digest)
+    entry = found if isinstance(found, Entry) else own
     path = output or Path(f"{entry.name}.zoo.tar")
     with destination(path, overwrite=overwrite) as staging:
         wanted = Image.of_model(entry)

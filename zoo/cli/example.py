@@ -22,6 +22,7 @@ from zoo.cli.options import json_option, offline_option, overwrite_option
 def example(name: str, output: Path | None, overwrite: bool, offline: bool, as_json: bool) -> None:
     """Write the sample input of the model NAME, a small file to try it with."""
     from zoo.pull import pull
+    from zoo.reading import confined
     from zoo.settings import Settings
     from zoo.writing.destination import destination
 
@@ -29,6 +30,9 @@ def example(name: str, output: Path | None, overwrite: bool, offline: bool, as_j
     path = output or Path(f"{pulled.manifest.card.name}.sample.h5ad")
     with destination(path, overwrite=overwrite) as staging:
         staging.write_bytes(pulled.read("sample"))
+        # Other programs will open it, and follow links to any file of the machine.
+        with confined.opened(str(staging)):
+            pass
     if as_json:
         printing.print_json({"outputs": [str(path)]})
     else:

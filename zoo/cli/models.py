@@ -81,6 +81,9 @@ def list_models(
     here = known if everything else obtainable(known, Cache(settings.cache))
     entries = [entry for entry in here if filters.fits(entry)]
     none = "No model fits. 'zoo list --all' shows all."
+    if settings.models and not here:
+        shelves = " or ".join(map(str, settings.models))
+        none = f"No model is here. Put folders of models into {shelves}, or mount one there."
     if table and not as_json and entries:
         output.print_table("", catalogue.HEADS, [catalogue.line(entry) for entry in entries])
     else:

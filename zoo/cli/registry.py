@@ -127,13 +127,14 @@ def remove(uri: str, as_json: bool) -> None:
 def build(check: bool, root: Path, level: Level | None, as_json: bool) -> None:
     """Make registry.json and each model's manifest.json from cards/."""
     from zoo.checkout import Checkout
-    from zoo.contributing.checked import validate_all
 
     checkout = Checkout(root)
     if check:
         checkout.check()
     written = [] if check else checkout.build()
     if level is not None and not check:
+        from zoo.contributing.checked import validate_all
+
         validate_all(checkout, level, lambda name: click.echo(f"Validating {name}", err=True))
     if as_json:
         output.print_json({"written": written})

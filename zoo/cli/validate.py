@@ -68,7 +68,7 @@ def validate(folder: Path, level: Level, write: bool, as_json: bool) -> None:
 def _line(finding: Finding) -> tuple[str | Text, ...]:
     detail = finding.detail
     if finding.stops and finding.remedy:
-        detail = f"{detail}. {finding.remedy}"
+        detail = f"{detail.rstrip('.')}. {finding.remedy}"
     status = output.coloured(finding.status, _COLOURS[finding.status])
     return (finding.level, finding.check, status, detail)
 

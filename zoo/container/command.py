@@ -63,7 +63,8 @@ def argv(engine: EngineName, run: Containment) -> list[str]:
     if engine == "apptainer":
         return _apptainer(run)
     return [
-        engine, "run", "--rm", "--name", run.name, "--hostname", run.name,
+        # Never from a registry: docker would ask Docker Hub, where the name may be anybody's.
+        engine, "run", "--rm", "--pull", "never", "--name", run.name, "--hostname", run.name,
         "--network", "none", "--read-only", "--cap-drop", "ALL",
         "--security-opt", "no-new-privileges",
         *_user(engine, run),

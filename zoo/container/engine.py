@@ -197,10 +197,7 @@ class Engine:
     def _stop(
         self, process: subprocess.Popen[str], name: str, on_line: Callable[[str], None]
     ) -> int:
-        if (
-            self.name == "apptainer"
-            or _output(self.name, "stop", "--time", _MERCY, name).returncode
-        ):
+        if self.name == "apptainer" or _output(self.name, "stop", "-t", _MERCY, name).returncode:
             process.terminate()  # nothing to stop: the client is all there is
         try:
             _, told = process.communicate(timeout=2 * int(_MERCY))

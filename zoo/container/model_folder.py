@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from zoo.cache import Cache
-from zoo.manifest import FILE_NAME
-from zoo.pull import PulledModel, pull
+from zoo.pull import pull
 from zoo.registry import Entry
 from zoo.settings import Settings
 
@@ -23,11 +21,4 @@ def model_folder(entry: Entry, settings: Settings) -> Path:
 
     """
     model = pull(entry.reference, settings=settings)
-    return Cache(settings.cache).folder(entry.digest, dict(files_of(model))).resolve()
-
-
-def files_of(model: PulledModel) -> Iterator[tuple[str, bytes]]:
-    """Path and verified content of each of a model's files, the manifest first."""
-    yield FILE_NAME, model.manifest.render()
-    for file in model.files:
-        yield file.path, model.load(file)
+    return Cache(settings.cache).folder(entry.digest, model.contents()).resolve()

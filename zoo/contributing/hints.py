@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo.card_file import require_yaml, split
+from zoo.card_file import MAXIMUM_BYTES, load_yaml, split
 from zoo.errors import ZooError
 
 _HINT = re.compile(r"<<(.+?)>>")
@@ -26,7 +26,8 @@ def unfilled(folder: Path) -> list[tuple[str, str]]:
     """Each place of a folder's plan and card that still holds a hint, with the hint."""
     found: list[tuple[str, str]] = []
     for path in sorted(folder.iterdir()):
-        if path.name in ("README.md", "plan.toml", "card.md") and path.is_file():
+        is_text = path.name in ("README.md", "plan.toml", "card.md") and path.is_file()
+        if is_text and path.stat().st_size <= MAXIMUM_BYTES:
             text = path.read_text(encoding="utf-8", errors="replace")
             if "<<" in text:
                 found += _in_file(path, text)
@@ -39,10 +40,11 @@ def _in_file(path: Path, text: str) -> Iterator[tuple[str, str]]:
             matter, prose = tomllib.loads(text), ""
         elif path.name == "README.md":
             front, prose = split(text, str(path))
-            matter = require_yaml().safe_load(front)
+            matter = load_yaml(front, str(path))
         else:
             matter, prose = {}, text
-    except (ValueError, ZooError):  # whatever is wrong with the file, its own check says it
+    # Whatever is wrong with the file, its own check says it.
+    except (ValueError, RecursionError, ZooError):
         return
     yield from _in(matter, "")
     heading = path.name

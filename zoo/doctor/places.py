@@ -7,7 +7,7 @@ import shutil
 from importlib.metadata import entry_points
 
 from zoo.cache import Cache
-from zoo.doctor.finding import Finding
+from zoo.doctor.finding import Finding, Level
 from zoo.errors import ZooError
 from zoo.hubs import GROUP, embedded
 from zoo.loaded import loaded
@@ -24,12 +24,17 @@ def of_cache(settings: Settings) -> Finding:
     writable = os.access(there, os.W_OK | os.X_OK) and there.is_dir()
     free = shutil.disk_usage(there).free
     damaged = [str(path.relative_to(root)) for path in cache.verify()] if root.is_dir() else []
-    facts = f"{root}: {len(cache.models())} model(s), {cache.size:,} bytes, {free:,} bytes free"
-    return judge_cache(facts, damaged, writable=writable, free=free)
+    size = f"{cache.size / 1e6:,.1f} MB; {free / 1e9:,.1f} GB free"
+    facts = f"{root}: {len(cache.models())} model(s), {size}"
+    return judge_cache(
+        facts, damaged, writable=writable, free=free, has_shelves=bool(settings.models)
+    )
 
 
-def judge_cache(facts: str, damaged: list[str], *, writable: bool, free: int) -> Finding:
-    """Judge what is known of the cache."""
+def judge_cache(
+    facts: str, damaged: list[str], *, writable: bool, free: int, has_shelves: bool = False
+) -> Finding:
+    """Judge what is known of the cache; models on shelves need none."""
     if damaged:
         shown = ", ".join(damaged[:3]) + (", …" if len(damaged) > 3 else "")
         return Finding(
@@ -37,10 +42,11 @@ def judge_cache(facts: str, damaged: list[str], *, writable: bool, free: int) ->
             "'zoo cache prune' removes what is damaged; 'zoo pull NAME' fetches it again.",
         )  # fmt: skip
     if not writable:
-        return Finding(
-            "cache", "fail", f"{facts}; you may not write there",
-            "Let ZOO_CACHE name a folder that you may write to.",
-        )  # fmt: skip
+        level: Level = "warn" if has_shelves else "fail"
+        remedy = "Let ZOO_CACHE name a folder that you may write to."
+        if has_shelves:
+            remedy = f"Models in ZOO_MODELS run without it. For others: {remedy}"
+        return Finding("cache", level, f"{facts}; you may not write there", remedy)
     if free < _LITTLE:
         return Finding(
             "cache", "warn", facts, "The disk is nearly full: 'zoo cache ls', 'zoo cache rm NAME'."
@@ -61,7 +67,8 @@ def of_models(settings: Settings) -> Finding:
     if shelves:
         message += f", {shelved} in ZOO_MODELS ({shelves})"
     if shelves and not shelved:
-        return Finding("models", "warn", message, "ZOO_MODELS holds no model folder: correct it.")
+        remedy = "There is no model folder: put or mount one there, or correct ZOO_MODELS."
+        return Finding("models", "warn", message, remedy)
     return Finding("models", "ok", message, "'zoo list' shows them.")
 
 

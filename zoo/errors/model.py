@@ -100,14 +100,15 @@ class WrongSize(IntegrityError):
 
 
 class UnsafeFileName(IntegrityError):
-    """A manifest names a file outside its model folder."""
+    """A manifest names a file outside its model folder, or one that some system takes for it."""
 
     example = {"file": "../../.bashrc", "origin": "manifest.json"}
 
     def __init__(self, file: str, origin: str) -> None:
         self.file, self.origin = file, origin
         super().__init__(
-            f"{origin} names the file {file!r}, which would lie outside the model folder.",
+            f"{origin} names the file {file!r}, which would lie outside the model folder or "
+            "is no plain name on every system.",
             "The model was refused. Do not use it; tell whoever runs the hub.",
         )
 

@@ -27,8 +27,9 @@ from zoo.explaining.path import Path, Replay
 from zoo.explaining.recording import Recording
 from zoo.explaining.storage import Storage, shrink
 from zoo.explaining.target import Target, independent_logits
+from zoo.gate.graph import GRAPH_SHA256
 from zoo.onnx_graph import OnnxGraph, Tensor, ensure_plain, require_onnx
-from zoo.session import GRAPH_SHA256, Session
+from zoo.session import Session
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]

@@ -6,6 +6,7 @@ and caches, and what a page would take for markup out of cards.
 
 from __future__ import annotations
 
+import html
 import re
 import stat
 from pathlib import Path
@@ -29,6 +30,9 @@ LARGEST: dict[FileRole, int] = {
 }
 """Bytes that a file of each role may have."""
 
+LARGEST_FOLDER = 2048 * _MB
+"""Bytes that all files of a model may have together."""
+
 _HDF5, _PNG = b"\x89HDF\r\n\x1a\n", b"\x89PNG\r\n\x1a\n"
 _BEGINS: dict[FileRole, bytes] = {"sample": _HDF5, "expected": _HDF5, "figure": _PNG}
 _TEXTS: frozenset[FileRole] = frozenset({"card", "genes", "labels", "measurements", "pathways"})
@@ -44,11 +48,12 @@ _CODE = {
 _PICKLE = re.compile(rb"\A\x80[\x02-\x05]")
 
 # Markdown is shown in web pages: no element, script address or event reaches a card. Comments that
-# mark a section of the card are text to everybody.
-_MARKUP = re.compile(
-    r"<(?:[a-z/?]|!(?!--))[^>]{0,80}|\bjavascript\s*:|\bdata\s*:\s*text/html", re.I
-)
-_CODE_SPAN = re.compile(r"```.*?```|`[^`\n]*`", re.S)
+# mark a section of the card are text to everybody. What is code to Markdown is no exception: where
+# it begins and ends differs from one renderer to the next.
+_MARKUP = re.compile(r"<(?:[a-z/?]|!(?!--))[^>]{0,80}", re.I)
+_ADDRESS = re.compile(r"\b(?:javascript|vbscript)\s*:|\bdata\s*:\s*text/html", re.I)
+# What a terminal obeys, and what turns the direction of writing, so that a text reads as another.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def ensure_listed(folder: Path, manifest: Manifest) -> None:
@@ -92,6 +97,9 @@ def ensure_bounded(manifest: Manifest) -> None:
         if file.size > LARGEST[file.role]:
             detail = f"{file.size:,} bytes, and a {file.role} has at most {LARGEST[file.role]:,}"
             raise InvalidModelFile(manifest.reference, file.path, detail)
+    if (total := sum(file.size for file in manifest.files)) > LARGEST_FOLDER:
+        detail = f"{total:,} bytes in all files, and a model has at most {LARGEST_FOLDER:,}"
+        raise InvalidModelFile(manifest.reference, FILE_NAME, detail)
 
 
 def ensure_data(file: ModelFile, content: bytes, reference: str) -> None:
@@ -118,13 +126,29 @@ def _code(content: bytes) -> str | None:
     return next((what for start, what in _CODE.items() if content.startswith(start)), None)
 
 
+def ensure_text(text: str, path: str, reference: str) -> None:
+    """Refuse a text that a terminal would obey, or that a page would run or show as markup.
+
+    Raises
+    ------
+    InvalidModelFile
+
+    """
+    if "\0" in text:
+        raise InvalidModelFile(reference, path, "it holds a NUL character")
+    if found := _CONTROL.search(text):
+        detail = f"it holds the control character {found.group(0)!r}"
+        raise InvalidModelFile(reference, path, detail)
+    # Markdown takes entities and backslashes for what they stand for, in addresses too.
+    plain = html.unescape(text).replace("\\", "")
+    if found := _MARKUP.search(text) or _ADDRESS.search(plain):
+        detail = f"it holds markup that a page would run or show: {found.group(0)[:40]!r}"
+        raise InvalidModelFile(reference, path, detail)
+
+
 def _ensure_text(file: ModelFile, content: bytes, reference: str) -> None:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidModelFile(reference, file.path, "it is no UTF-8 text") from error
-    if "\0" in text:
-        raise InvalidModelFile(reference, file.path, "it holds a NUL character")
-    if file.role == "card" and (found := _MARKUP.search(_CODE_SPAN.sub("", text))):
-        detail = f"it holds markup that a page would run or show: {found.group(0)[:40]!r}"
-        raise InvalidModelFile(reference, file.path, detail)
+    ensure_text(text, file.path, reference)

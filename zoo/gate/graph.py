@@ -2,26 +2,31 @@
 
 Field numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3).
 Every message is read once; what is not looked at here cannot run, because ONNX Runtime reads the
-same fields.
+same fields. Where two readers could understand two things (a field or a name that comes twice), the
+graph is refused.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from zoo.card import CellZooBlock
 from zoo.digest import sha256_of
 from zoo.errors import InvalidGraph
-from zoo.gate.wire import Malformed, Value, fields, message, signed, text, varints
+from zoo.gate.sizes import Sizes
+from zoo.gate.tensors import FEW, Refused, StoredTensor, read_tensor, shown
+from zoo.gate.wire import Malformed, Value, fields, integer, message, signed, text, varints
 
 MAXIMUM_BYTES = 512 << 20
 MAXIMUM_NODES = 20_000
-MAXIMUM_ELEMENTS = 1 << 28
-"""Elements of one initializer, and of one tensor whose shape stands in the graph."""
+MAXIMUM_FIELDS = 500_000
+"""Fields of all messages together: millions of empty ones would take the gate's time."""
 OPSETS = range(17, 24)
 NEWEST_IR = 10
+GRAPH_SHA256 = "cellzoo_graph_sha256"
+"""Entry in the metadata of `explain.onnx`: the sha256 of the `model.onnx` that it explains."""
 
 _ACCEPTED = """
     Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BatchNormalization
@@ -46,17 +51,18 @@ _INPUTS = frozenset(
     {"counts", "gene_present", "total_counts", "edge_index", "edge_weight", "label"}
 )
 _STANDARD = frozenset({"", "ai.onnx"})
-_SHAPED = {"ConstantOfShape": 0, "Expand": 1, "Reshape": 1, "Tile": 1, "Range": 1, "OneHot": 1,
-           "Pad": 1}  # fmt: skip
-"""Operators whose result is as large as an input says, and which input that is."""
-_EXTERNAL = 1
+_TEXT = 8  # TensorProto.DataType
 
-# Bits of an element by TensorProto.DataType; texts (8) have none and are refused.
-_BITS = {
-    1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 14: 64,
-    15: 128, 16: 16, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4,
-}  # fmt: skip
-_INT64 = 7
+# The runtime's own format: whatever else the bytes are, with these it reads no ONNX.
+_ORT_FORMAT = b"ORTM"
+
+# Fields that a message may have more than once, by message; of others, readers take one or another.
+_OF_MODEL = frozenset({8, 14, 20, 25, 26})
+_OF_GRAPH = frozenset({1, 5, 11, 12, 13, 14, 15, 16})
+_OF_NODE = frozenset({1, 2, 5, 9, 10})
+_OF_ATTRIBUTE = frozenset({7, 8, 9, 10, 11, 15, 23})
+_OF_VALUE = frozenset({4})
+_NONE: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ def ensure_harmless(graph: bytes, card: CellZooBlock, genes: bytes) -> GraphFact
     }
     for key, value in expected.items():
         if (found := facts.metadata.get(key)) != value:
-            told = f"its metadata says {key} = {found!r} where {value!r} is expected"
+            said = found if found is None else shown(found)
+            told = f"its metadata says {key} = {said} where {value!r} is expected"
             raise InvalidGraph(card.reference, told)
     return facts
 
@@ -126,74 +133,94 @@ def read_graph(graph: bytes, reference: str) -> GraphFacts:
     if len(graph) > MAXIMUM_BYTES:
         raise InvalidGraph(reference, f"it has more than {MAXIMUM_BYTES >> 20} MB")
     try:
-        return _Reader(reference).model(memoryview(graph))
+        if graph[4:8] == _ORT_FORMAT:
+            raise Refused("it is in the format of ONNX Runtime, not in ONNX's")
+        return _Reader().model(memoryview(graph))
     except Malformed as error:
         raise InvalidGraph(reference, f"it is no ONNX model: {error}") from error
+    except Refused as error:
+        raise InvalidGraph(reference, str(error)) from error
 
 
 @dataclass
 class _Reader:
-    """Reads one model; `numbers` are small int64 tensors by name, which may be shapes."""
+    """Reads one model."""
 
-    reference: str
-    stored: int = 0
-    numbers: dict[str, list[int]] = field(default_factory=dict)
+    stored_bytes: int = 0
+    read: int = 0
+    """Fields so far."""
+    sizes: Sizes = field(default_factory=Sizes)
+
+    def fields(self, data: memoryview, repeated: frozenset[int]) -> Iterator[tuple[int, Value]]:
+        """The fields of a message; those that are not in the set come at most once."""
+        seen = set()
+        for number, value in fields(data):
+            self.read += 1
+            if self.read > MAXIMUM_FIELDS:
+                raise Refused(f"it has more than {MAXIMUM_FIELDS:,} fields")
+            if number in seen and number not in repeated:
+                raise Malformed(f"field {number} of a message comes twice")
+            seen.add(number)
+            yield number, value
 
     def model(self, data: memoryview) -> GraphFacts:
-        graphs, opsets, metadata, ir = [], [], {}, 0
-        for number, value in fields(data):
+        """Read a `ModelProto`."""
+        graph, opsets, ir = memoryview(b""), [], 0
+        metadata: dict[str, str] = {}
+        for number, value in self.fields(data, _OF_MODEL):
             if number == 1:
-                ir = signed(value) if isinstance(value, int) else 0
+                ir = signed(integer(value))
             elif number == 7:
-                graphs.append(message(value))
+                graph = message(value)
             elif number == 8:
-                opsets.append(_opset(message(value)))
+                opsets.append(self._opset(message(value)))
             elif number == 14:
-                key, told = _entry(message(value))
+                key, told = self._entry(message(value))
+                if key in metadata:
+                    raise Refused(f"its metadata say {shown(key)} twice")
                 metadata[key] = told
             elif number == 20:
-                self._refuse("it holds training information")
+                raise Refused("it holds training information")
             elif number == 25:
-                self._refuse("it holds functions of its own")
-        if len(graphs) != 1:
-            self._refuse(f"it holds {len(graphs)} graphs")
-        self._check_versions(ir, opsets)
-        return self._graph(graphs[0], metadata)
-
-    def _check_versions(self, ir: int, opsets: list[tuple[str, int]]) -> None:
-        if not 3 <= ir <= NEWEST_IR:
-            self._refuse(f"its IR version is {ir}, and at most {NEWEST_IR} is accepted")
-        if foreign := sorted({domain for domain, _ in opsets} - _STANDARD):
-            self._refuse(f"it uses operators of the domain {foreign[0]!r}")
-        versions = [version for domain, version in opsets if domain in _STANDARD]
-        if len(versions) != 1 or versions[0] not in OPSETS:
-            known = f"{OPSETS.start} to {OPSETS.stop - 1}"
-            self._refuse(f"its opsets are {versions}, and one from {known} is accepted")
+                raise Refused("it holds functions of its own")
+        if not graph:
+            raise Refused("it holds no graph")
+        _check_versions(ir, opsets)
+        return self._graph(graph, metadata)
 
     def _graph(self, data: memoryview, metadata: dict[str, str]) -> GraphFacts:
-        nodes, inputs, outputs, initializers = [], [], [], set()
-        for number, value in fields(data):
+        nodes, inputs, outputs = [], [], []
+        initializers: set[str] = set()
+        for number, value in self.fields(data, _OF_GRAPH):
             if number == 1:
                 nodes.append(message(value))
             elif number == 5:
-                initializers.add(self._tensor(message(value)))
+                tensor = self._tensor(message(value))
+                _ensure_new(tensor.name, initializers)
+                initializers.add(tensor.name)
+                self.sizes.store(tensor.name, tensor.numbers)
             elif number == 11:
-                inputs.append(_name(message(value)))
+                inputs.append(self._value_name(message(value)))
             elif number == 12:
-                outputs.append(_name(message(value)))
+                outputs.append(self._value_name(message(value)))
             elif number == 15:
-                self._refuse("it holds a sparse tensor")
+                raise Refused("it holds a sparse tensor")
         if len(nodes) > MAXIMUM_NODES:
-            self._refuse(f"it has {len(nodes):,} nodes, more than {MAXIMUM_NODES:,}")
-        operators = frozenset(self._node(node) for node in nodes)
-        taken = tuple(name for name in inputs if name not in initializers)
-        if unknown := sorted(set(taken) - _INPUTS):
-            self._refuse(f"it has an input {unknown[0]!r}, which the contract does not know")
-        return GraphFacts(taken, tuple(outputs), operators, metadata, self.stored)
+            raise Refused(f"it has {len(nodes):,} nodes, more than {MAXIMUM_NODES:,}")
+        if unknown := sorted(set(inputs) - initializers - _INPUTS):
+            raise Refused(f"it has an input {shown(unknown[0])}, which the contract does not know")
+        if both := sorted(initializers & set(inputs)):
+            raise Refused(f"its input {shown(both[0])} is a stored tensor too")
+        self.sizes.told.update(inputs)
+        names = initializers | set(inputs)
+        operators = frozenset(self._node(node, names) for node in nodes)
+        return GraphFacts(tuple(inputs), tuple(outputs), operators, metadata, self.stored_bytes)
 
-    def _node(self, data: memoryview) -> str:
-        kind, domain, inputs, outputs, attributes = "", "", [], [], []
-        for number, value in fields(data):
+    def _node(self, data: memoryview, names: set[str]) -> str:
+        """Check a node, whose outputs become names that later ones may take."""
+        kind, domain, inputs, outputs = "", "", [], []
+        attributes: list[memoryview] = []
+        for number, value in self.fields(data, _OF_NODE):
             if number == 1:
                 inputs.append(text(value))
             elif number == 2:
@@ -205,134 +232,102 @@ class _Reader:
             elif number == 7:
                 domain = text(value)
         if domain not in _STANDARD:
-            self._refuse(f"it uses the operator {kind!r} of the domain {domain!r}")
+            raise Refused(f"it uses the operator {shown(kind)} of the domain {shown(domain)}")
         if kind not in OPERATORS:
-            self._refuse(f"it uses the operator {kind!r}")
-        constant = None
-        for attribute in attributes:
-            constant = self._attribute(attribute, kind) or constant
-        if kind == "Constant" and constant is not None and outputs:
-            self.numbers[outputs[0]] = constant
-        self._check_shape(kind, inputs)
+            raise Refused(f"it uses the operator {shown(kind)}")
+        for name in inputs:
+            if name and name not in names:
+                raise Refused(f"its {kind} takes {shown(name)}, which nothing before it gives")
+        for name in filter(None, outputs):
+            _ensure_new(name, names)
+            names.add(name)
+        self._follow(kind, inputs, outputs, attributes)
         return kind
 
-    def _check_shape(self, kind: str, inputs: list[str]) -> None:
-        place = _SHAPED.get(kind)
-        if place is None or place >= len(inputs):
-            return
-        sizes = self.numbers.get(inputs[place], [])
-        elements = math.prod(size for size in sizes if size > 0)
-        if kind == "Pad":
-            elements = max(sizes, default=0)
-        if elements > MAXIMUM_ELEMENTS:
-            self._refuse(f"{kind} makes a tensor of {elements:,} elements")
+    def _follow(
+        self, kind: str, inputs: list[str], outputs: list[str], attributes: list[memoryview]
+    ) -> None:
+        """Check a node's attributes and hand its numbers on."""
+        found: dict[str, list[int] | None] = {}
+        for attribute in attributes:
+            name, numbers = self._attribute(attribute, kind)
+            if name in found:
+                raise Refused(f"its {kind} has the attribute {shown(name)} twice")
+            found[name] = numbers
+        to = (found.get("to") or [0])[0]
+        if to == _TEXT:
+            raise Refused("its Cast makes texts")
+        if pads := found.get("pads"):
+            self.sizes.ensure_small(kind, [1 + abs(pad) for pad in pads])
+        if kind != "Constant":
+            self.sizes.follow(kind, inputs, outputs, to)
+        elif len(found) != 1 or len(outputs) != 1 or inputs:
+            raise Refused("its Constant is not one value")
+        else:
+            self.sizes.store(outputs[0], *found.values())
 
-    def _attribute(self, data: memoryview, kind: str) -> list[int] | None:
-        """Check an attribute; the numbers of a constant's value."""
+    def _attribute(self, data: memoryview, kind: str) -> tuple[str, list[int] | None]:
+        """Check an attribute: its name, and its numbers where they are few and whole."""
+        name, several = "", list[int]()
         numbers: list[int] | None = None
-        for number, value in fields(data):
-            if number in (6, 11):
-                self._refuse(f"its {kind} holds a graph")
-            elif number in (5, 10):
-                name = self._tensor(message(value))
-                numbers = self.numbers.get(name)
-            elif number in (22, 23):
-                self._refuse(f"its {kind} holds a sparse tensor")
-            elif number == 8:  # in one packed list, or a field for each
-                numbers = [*(numbers or []), *varints(value)]
-            elif number == 21:
-                self._refuse(f"its {kind} takes an attribute of a function")
-        return numbers
-
-    def _tensor(self, data: memoryview) -> str:
-        """Check a stored tensor and return its name."""
-        dims: list[int] = []
-        kind, name, carried, external = 0, "", 0, False
-        small: list[int] = []
-        raw: memoryview | None = None
-        for number, value in fields(data):
+        for number, value in self.fields(data, _OF_ATTRIBUTE):
             if number == 1:
-                dims.extend(varints(value))
-            elif number == 2 and isinstance(value, int):
-                kind = value
-            elif number == 8:
                 name = text(value)
-            elif number == 9:
-                raw = message(value)
-            elif number == 13 or (number == 14 and value == _EXTERNAL):
-                external = True
-            elif number in (4, 5, 7, 10, 11):
-                carried += _carried(number, value)
-                if number == 7:
-                    small.extend(_few(value))
-        if external:
-            self._refuse(f"its tensor {name!r} lies in another file")
-        if kind not in _BITS:
-            self._refuse(f"its tensor {name!r} holds no numbers (data type {kind})")
-        if any(size < 0 for size in dims):
-            self._refuse(f"its tensor {name!r} has the shape {dims}")
-        elements = math.prod(dims)
-        if elements > MAXIMUM_ELEMENTS:
-            self._refuse(f"its tensor {name!r} announces {elements:,} elements")
-        needed = (elements * _BITS[kind] + 7) // 8
-        if raw is not None and len(raw) != needed:
-            told = f"its tensor {name!r} announces {needed:,} bytes and carries {len(raw):,}"
-            self._refuse(told)
-        if raw is None and carried * 8 < elements:  # two elements of four bits share a number
-            told = f"its tensor {name!r} announces {elements:,} elements and carries {carried:,}"
-            self._refuse(told)
-        self.stored += needed
-        if kind == _INT64 and elements <= 64:
-            self.numbers[name] = _int64(raw) if raw is not None else small[:64]
-        return name
+            elif number == 3:
+                numbers = [signed(integer(value))]
+            elif number in (6, 11):
+                raise Refused(f"its {kind} holds a graph")
+            elif number in (5, 10):
+                numbers = self._tensor(message(value)).numbers
+            elif number in (22, 23):
+                raise Refused(f"its {kind} holds a sparse tensor")
+            elif number in (4, 9) and kind == "Constant":
+                raise Refused("its Constant holds a text")
+            elif number == 8:  # in one packed list, or a field for each
+                several.extend(islice(varints(value), FEW + 1))
+                if len(several) > FEW:
+                    raise Refused(f"its {kind} has an attribute of more than {FEW} numbers")
+            elif number == 21:
+                raise Refused(f"its {kind} takes an attribute of a function")
+        return name, several or numbers
 
-    def _refuse(self, detail: str) -> None:
-        raise InvalidGraph(self.reference, detail)
+    def _tensor(self, data: memoryview) -> StoredTensor:
+        tensor = read_tensor(data, self.fields)
+        self.stored_bytes += tensor.size
+        return tensor
+
+    def _opset(self, data: memoryview) -> tuple[str, int]:
+        domain, version = "", 0
+        for number, value in self.fields(data, _NONE):
+            if number == 1:
+                domain = text(value)
+            elif number == 2:
+                version = signed(integer(value))
+        return domain, version
+
+    def _entry(self, data: memoryview) -> tuple[str, str]:
+        found = {number: text(value) for number, value in self.fields(data, _NONE)}
+        return found.get(1, ""), found.get(2, "")
+
+    def _value_name(self, data: memoryview) -> str:
+        found = dict(self.fields(data, _OF_VALUE))
+        return text(found.get(1, memoryview(b"")))
 
 
 # -- pieces --------------------------------------------------------------------------------------
 
 
-def _opset(data: memoryview) -> tuple[str, int]:
-    domain, version = "", 0
-    for number, value in fields(data):
-        if number == 1:
-            domain = text(value)
-        elif number == 2 and isinstance(value, int):
-            version = signed(value)
-    return domain, version
+def _check_versions(ir: int, opsets: list[tuple[str, int]]) -> None:
+    if not 3 <= ir <= NEWEST_IR:
+        raise Refused(f"its IR version is {ir}, and at most {NEWEST_IR} is accepted")
+    if foreign := sorted({domain for domain, _ in opsets} - _STANDARD):
+        raise Refused(f"it uses operators of the domain {shown(foreign[0])}")
+    versions = [version for domain, version in opsets if domain in _STANDARD]
+    if len(versions) != 1 or versions[0] not in OPSETS:
+        known = f"{OPSETS.start} to {OPSETS.stop - 1}"
+        raise Refused(f"its opsets are {versions[:5]}, and one from {known} is accepted")
 
 
-def _entry(data: memoryview) -> tuple[str, str]:
-    key, told = "", ""
-    for number, value in fields(data):
-        if number == 1:
-            key = text(value)
-        elif number == 2:
-            told = text(value)
-    return key, told
-
-
-def _name(data: memoryview) -> str:
-    return next((text(value) for number, value in fields(data) if number == 1), "")
-
-
-def _carried(number: int, value: Value) -> int:
-    """Numbers in a typed list of a tensor, at least: packed varints have a byte each or more."""
-    if isinstance(value, int):
-        return 1
-    return len(value) // {4: 4, 10: 8}.get(number, 1)
-
-
-def _few(value: Value) -> Iterator[int]:
-    for count, number in enumerate(varints(value)):
-        if count == 64:
-            return
-        yield number
-
-
-def _int64(raw: memoryview) -> list[int]:
-    return [
-        int.from_bytes(raw[start : start + 8], "little", signed=True)
-        for start in range(0, len(raw), 8)
-    ]
+def _ensure_new(name: str, names: set[str]) -> None:
+    if name in names:
+        raise Refused(f"the name {shown(name)} is given twice")

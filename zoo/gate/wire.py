@@ -12,9 +12,12 @@ from collections.abc import Iterator
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _LONGEST_VARINT = 10
 _UINT64 = (1 << 64) - 1
+# Other readers keep 32 bits of a tag: a larger one is another field to them than to us.
+_LARGEST_TAG = (1 << 32) - 1
 
-Value = int | memoryview
-"""A number as it is encoded (unsigned), or the bytes of a string, message or packed list."""
+Value = int | float | memoryview
+"""An integer as it is encoded (unsigned), a number of fixed width (in ONNX always a float), or the
+bytes of a string, message or packed list."""
 
 
 class Malformed(ValueError):
@@ -27,7 +30,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     Raises
     ------
     Malformed
-        If a field is cut off, has number 0 or a wire type that protobuf 3 does not have.
+        If a field is cut off, has number 0, a tag of more than 32 bits, or a wire type that
+        protobuf 3 does not have.
 
     """
     position, end = 0, len(message)
@@ -36,6 +40,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         number, kind = tag >> 3, tag & 7
         if number == 0:
             raise Malformed(f"a field without a number at byte {position}")
+        if tag > _LARGEST_TAG:
+            raise Malformed(f"a field number beyond all bounds at byte {position}")
         if kind == _VARINT:
             value, position = _varint(message, position)
             yield number, value
@@ -46,7 +52,7 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         elif kind in (_FIXED32, _FIXED64):
             size = 4 if kind == _FIXED32 else 8
             piece = _piece(message, position, size)
-            yield number, struct.unpack("<I" if size == 4 else "<Q", piece)[0]
+            yield number, struct.unpack("<f" if size == 4 else "<d", piece)[0]
             position += size
         else:
             raise Malformed(f"wire type {kind} at byte {position}")
@@ -54,8 +60,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
 
 def varints(value: Value) -> Iterator[int]:
     """The numbers of a repeated field, which may be packed, as signed 64-bit integers."""
-    if isinstance(value, int):
-        yield signed(value)
+    if not isinstance(value, memoryview):
+        yield signed(integer(value))
         return
     position = 0
     while position < len(value):
@@ -68,6 +74,19 @@ def signed(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
 
 
+def integer(value: Value) -> int:
+    """A field that is an integer, as it is encoded.
+
+    Raises
+    ------
+    Malformed
+
+    """
+    if not isinstance(value, int):
+        raise Malformed("something else where an integer is expected")
+    return value
+
+
 def text(value: Value) -> str:
     """A string field.
 
@@ -76,7 +95,7 @@ def text(value: Value) -> str:
     Malformed
 
     """
-    if isinstance(value, int):
+    if not isinstance(value, memoryview):
         raise Malformed("a number where a text is expected")
     try:
         return bytes(value).decode("utf-8")
@@ -92,7 +111,7 @@ def message(value: Value) -> memoryview:
     Malformed
 
     """
-    if isinstance(value, int):
+    if not isinstance(value, memoryview):
         raise Malformed("a number where a message is expected")
     return value
 

@@ -130,7 +130,8 @@ class Exchange:
             target = urljoin(url, location)
             if urlsplit(target).netloc != urlsplit(url).netloc:
                 headers.pop("Authorization", None)
-            if urlsplit(target).scheme not in ("http", "https"):
+            safe = {"https"} if urlsplit(url).scheme == "https" else {"http", "https"}
+            if urlsplit(target).scheme not in safe:  # no login and no model goes unencrypted
                 raise HubUnreachable(self.uri, f"it redirects to {target!r}")
             url = target
         raise HubUnreachable(self.uri, "it redirects in circles")

@@ -12,20 +12,19 @@ spoken to without encryption, every other one with it.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import io
 import json
-import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode
 
-from zoo.errors import DigestMismatch, HubDenied, HubUnreachable, PushRefused
-from zoo.hubs.exchange import Answer, Ask, Exchange, reason_of
-from zoo.hubs.oci_login import Authorization, Login, is_loopback, stored_login
+from zoo.errors import DigestMismatch, HubUnreachable
+from zoo.hubs.exchange import Answer, Ask, Exchange
+from zoo.hubs.oci_connection import BrokenOff, OciConnection, location_of
+from zoo.hubs.oci_login import Login
 from zoo.hubs.oci_reference import OciReference
 from zoo.staging import staged, to_disk
 
@@ -39,7 +38,6 @@ INDEX_TYPES = (
 )
 LARGEST_MANIFEST = 4 << 20
 _PIECE = 1 << 20
-_ERROR_TEXT = 2000
 
 
 @dataclass(frozen=True)
@@ -62,20 +60,19 @@ class OciRepository:
         login: Login | None = None,
     ) -> None:
         self.reference = reference
-        self.uri = str(replace(reference, tag="", digest=""))
-        self._exchange = exchange or Exchange(self.uri)
-        stored = login or stored_login(reference.host)
-        self._authorization = Authorization(self._exchange, stored)
-        name = reference.host.rpartition(":")[0] or reference.host
-        self._root = f"{'http' if is_loopback(name) else 'https'}://{reference.host}"
-        self._base = f"{self._root}/v2/{reference.repository}"
+        self._http = OciConnection(reference, exchange, login)
+
+    @property
+    def uri(self) -> str:
+        """The repository, without a tag."""
+        return self._http.uri
 
     # -- blobs -----------------------------------------------------------------------------------
 
     def has_blob(self, digest: str) -> bool:
         """Whether the repository has a blob."""
-        with self._send(Ask("HEAD", f"{self._base}/blobs/{digest}")) as answer:
-            return self._found(answer, f"blob {digest}")
+        with self._http.send(Ask("HEAD", f"{self._http.base}/blobs/{digest}")) as answer:
+            return self._http.found(answer, f"blob {digest}")
 
     def read_blob(self, digest: str, size: int) -> bytes:
         """A small blob, verified.
@@ -142,7 +139,7 @@ class OciRepository:
         """
         if self.has_blob(digest):
             return False
-        self._repeated(lambda: self._upload(digest, size, source, chunk))
+        self._http.repeated(lambda: self._upload(digest, size, source, chunk))
         return True
 
     def mount_blob(self, digest: str, source: str) -> bool:
@@ -154,10 +151,10 @@ class OciRepository:
 
         """
         query = urlencode({"mount": digest, "from": source})
-        ask = Ask("POST", f"{self._base}/blobs/uploads/?{query}", body=b"")
-        with self._send(ask, push=True, also=source) as answer:
+        ask = Ask("POST", f"{self._http.base}/blobs/uploads/?{query}", body=b"")
+        with self._http.send(ask, push=True, also=source) as answer:
             if answer.status == 202:  # it began an upload instead, which is of no use here
-                self._send(Ask("DELETE", self._location(answer)), push=True).stream.close()
+                self._http.send(Ask("DELETE", location_of(answer)), push=True).stream.close()
             return answer.status == 201
 
     # -- manifests -------------------------------------------------------------------------------
@@ -171,9 +168,9 @@ class OciRepository:
 
         """
         version = version or self.reference.version
-        ask = Ask("GET", f"{self._base}/manifests/{version}", {"Accept": ", ".join(accept)})
-        with self._send(ask) as answer:
-            if not self._found(answer, version):
+        ask = Ask("GET", f"{self._http.base}/manifests/{version}", {"Accept": ", ".join(accept)})
+        with self._http.send(ask) as answer:
+            if not self._http.found(answer, version):
                 raise HubUnreachable(self.uri, f"it has no {version!r}")
             content = answer.read(LARGEST_MANIFEST + 1)
             told = answer.headers.get("Docker-Content-Digest")
@@ -190,9 +187,9 @@ class OciRepository:
         """Whether there is a manifest of a tag or digest."""
         version = version or self.reference.version
         accept = ", ".join(MANIFEST_TYPES + INDEX_TYPES)
-        ask = Ask("HEAD", f"{self._base}/manifests/{version}", {"Accept": accept})
-        with self._send(ask) as answer:
-            return self._found(answer, version)
+        ask = Ask("HEAD", f"{self._http.base}/manifests/{version}", {"Accept": accept})
+        with self._http.send(ask) as answer:
+            return self._http.found(answer, version)
 
     def push_manifest(self, content: bytes, media_type: str, version: str = "") -> str:
         """Store a manifest under a tag; returns its digest.
@@ -202,10 +199,10 @@ class OciRepository:
         HubUnreachable, HubDenied, PushRefused
 
         """
-        url = f"{self._base}/manifests/{version or self.reference.version}"
+        url = f"{self._http.base}/manifests/{version or self.reference.version}"
         ask = Ask("PUT", url, {"Content-Type": media_type}, content)
-        with self._send(ask, push=True) as answer:
-            self._accepted(answer, "the manifest", 201)
+        with self._http.send(ask, push=True) as answer:
+            self._http.accepted(answer, "the manifest", 201)
         return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
     # -- references ------------------------------------------------------------------------------
@@ -240,87 +237,44 @@ class OciRepository:
         self.push_manifest(json.dumps(index).encode(), INDEX_TYPES[0], _referrers_tag(digest))
 
     def _referrers_by_api(self, digest: str) -> bytes | None:
-        ask = Ask("GET", f"{self._base}/referrers/{digest}", {"Accept": INDEX_TYPES[0]})
-        with self._send(ask) as answer:
-            if not self._found(answer, "referrers"):
+        ask = Ask("GET", f"{self._http.base}/referrers/{digest}", {"Accept": INDEX_TYPES[0]})
+        with self._http.send(ask) as answer:
+            if not self._http.found(answer, "referrers"):
                 return None
             return answer.read(LARGEST_MANIFEST)
 
-    # -- one exchange ----------------------------------------------------------------------------
-
-    def _send(self, ask: Ask, *, push: bool = False, also: str = "") -> Answer:
-        """Send a request with what is known of a login, and once more with what is asked for."""
-        scope = f"repository:{self.reference.repository}:{'pull,push' if push else 'pull'}"
-        if also:
-            scope = f"{scope} repository:{also}:pull"
-        answer = self._exchange.send(self._signed(ask, scope))
-        challenge = answer.headers.get("WWW-Authenticate")
-        if answer.status == 401 and challenge:
-            answer.stream.close()
-            self._authorization.answer(challenge, scope)
-            answer = self._exchange.send(self._signed(ask, scope))
-        if answer.status in (401, 403):
-            with answer:
-                raise HubDenied(self.uri, _said(answer))
-        return answer
-
-    def _signed(self, ask: Ask, scope: str) -> Ask:
-        # An upload may be sent on to another host, which is no place for this login.
-        if urlsplit(ask.url).netloc != self.reference.host:
-            return ask
-        return replace(ask, headers={**ask.headers, **self._authorization.header(scope)})
-
-    def _found(self, answer: Answer, what: str) -> bool:
-        if answer.status not in (200, 404):
-            raise HubUnreachable(self.uri, f"{what}: {_said(answer)}")
-        return answer.status == 200
-
-    def _accepted(self, answer: Answer, what: str, *wanted: int) -> None:
-        if answer.status not in wanted:
-            raise PushRefused(self.uri, what, _said(answer))
-
-    def _location(self, answer: Answer) -> str:
-        return urljoin(answer.url, answer.headers.get("Location", ""))
-
-    def _repeated(self, act: Callable[[], None]) -> None:
-        """Do it again from its start where the connection broke in between."""
-        for attempt in range(self._exchange.attempts):
-            if attempt:
-                self._exchange.pause(2.0 ** (attempt - 1))
-            try:
-                return act()
-            except (_Broken, OSError, http.client.HTTPException) as error:
-                detail = reason_of(error)
-        raise HubUnreachable(self.uri, detail)
+    # -- moving ----------------------------------------------------------------------------------
 
     def _receive(self, digest: str, size: int, target: BinaryIO) -> None:
         def fetch() -> None:
             target.seek(0)
             target.truncate()
-            with self._send(Ask("GET", f"{self._base}/blobs/{digest}")) as answer:
-                if not self._found(answer, f"blob {digest}"):
+            with self._http.send(Ask("GET", f"{self._http.base}/blobs/{digest}")) as answer:
+                if not self._http.found(answer, f"blob {digest}"):
                     raise HubUnreachable(self.uri, f"it has no blob {digest[:19]}…")
                 got, actual = _copy(answer, size, target)
             if got < size:
-                raise _Broken(f"it ended after {got:,} of {size:,} bytes")
+                raise BrokenOff(f"it ended after {got:,} of {size:,} bytes")
             if actual != digest:
                 raise _mismatch(digest, self.uri, digest, actual)
 
-        self._repeated(fetch)
+        self._http.repeated(fetch)
 
     def _upload(
         self, digest: str, size: int, source: Callable[[], BinaryIO], chunk: int | None
     ) -> None:
-        with self._send(Ask("POST", f"{self._base}/blobs/uploads/", body=b""), push=True) as answer:
-            self._accepted(answer, "an upload", 202)
-            location = self._location(answer)
+        with self._http.send(
+            Ask("POST", f"{self._http.base}/blobs/uploads/", body=b""), push=True
+        ) as answer:
+            self._http.accepted(answer, "an upload", 202)
+            location = location_of(answer)
         body: bytes | Callable[[], BinaryIO] = source
         if chunk:
             location, body, size = self._chunks(location, source, chunk), b"", 0
         url = f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': digest})}"
         ask = Ask("PUT", url, body=body, size=size, repeatable=False)
-        with self._send(ask, push=True) as answer:
-            self._accepted(answer, f"blob {digest[:19]}…", 201)
+        with self._http.send(ask, push=True) as answer:
+            self._http.accepted(answer, f"blob {digest[:19]}…", 201)
 
     def _chunks(self, location: str, source: Callable[[], BinaryIO], chunk: int) -> str:
         begin = 0
@@ -328,15 +282,11 @@ class OciRepository:
             while piece := stream.read(chunk):
                 headers = {"Content-Range": f"{begin}-{begin + len(piece) - 1}"}
                 ask = Ask("PATCH", location, headers, piece, repeatable=False)
-                with self._send(ask, push=True) as answer:
-                    self._accepted(answer, "a chunk", 202, 204)
-                    location = self._location(answer)
+                with self._http.send(ask, push=True) as answer:
+                    self._http.accepted(answer, "a chunk", 202, 204)
+                    location = location_of(answer)
                 begin += len(piece)
         return location
-
-
-class _Broken(Exception):
-    """The connection ended in the middle of something that can be begun again."""
 
 
 def _copy(answer: Answer, size: int, target: BinaryIO) -> tuple[int, str]:
@@ -351,13 +301,6 @@ def _copy(answer: Answer, size: int, target: BinaryIO) -> tuple[int, str]:
 
 def _referrers_tag(digest: str) -> str:
     return digest.replace(":", "-")
-
-
-def _said(answer: Answer) -> str:
-    """Status and, where the registry tells it, the reason."""
-    text = answer.read(_ERROR_TEXT).decode("utf-8", "replace")
-    match = re.search(r'"message"\s*:\s*"([^"]*)"', text)
-    return f"status {answer.status}" + (f", {match.group(1)}" if match else "")
 
 
 def _mismatch(what: str, uri: str, expected: str, actual: str) -> DigestMismatch:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from zoo.errors import FileMissing, InvalidImage, OutputExists, OutputUnwritable
+from zoo.file_part import FilePart
 from zoo.imaging.base_image import BaseImage, StoredLayer, parsed_config
 from zoo.imaging.model_image import ModelImage
 from zoo.staging import staged
@@ -47,7 +48,7 @@ def open_archive(path: Path) -> BaseImage:
         raise InvalidImage(name, f"it is no archive of one image ({error})") from error
     config = parsed_config(content, name, len(members))
     layers = [
-        StoredLayer(diff_id, member.size, partial(_part, path, member.offset_data, member.size))
+        StoredLayer(diff_id, member.size, partial(FilePart, path, member.offset_data, member.size))
         for diff_id, member in zip(config["rootfs"]["diff_ids"], members, strict=True)
     ]
     return BaseImage(name, config, tuple(layers))
@@ -82,32 +83,6 @@ def write_archive(
         return path.stat().st_size
     except OSError as error:
         raise OutputUnwritable(str(path), error.strerror or str(error)) from error
-
-
-def _part(path: Path, begin: int, size: int) -> BinaryIO:
-    return io.BufferedReader(_Part(path, begin, size), 1 << 20)
-
-
-class _Part(io.RawIOBase):
-    """A stretch of a file, as a stream of its own."""
-
-    def __init__(self, path: Path, begin: int, size: int) -> None:
-        self._file: BinaryIO = path.open("rb")
-        self._file.seek(begin)
-        self._left = size
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self._file.read(min(len(buffer), self._left))
-        buffer[: len(piece)] = piece
-        self._left -= len(piece)
-        return len(piece)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 def _copy(archive: tarfile.TarFile, name: str, layer: StoredLayer, base: str) -> None:

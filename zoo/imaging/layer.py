@@ -13,8 +13,6 @@ from pathlib import PurePosixPath
 from typing import Self
 
 from zoo.digest import sha256_of
-from zoo.errors import InvalidManifest
-from zoo.manifest import FILE_NAME
 from zoo.pull import PulledModel
 
 MODELS = "models"
@@ -42,15 +40,10 @@ class ModelLayer:
 
         Raises
         ------
-        DigestMismatch, WrongSize, InvalidManifest
+        DigestMismatch, WrongSize
 
         """
-        manifest = model.manifest.render()
-        if sha256_of(manifest) != model.digest:
-            reference = model.manifest.reference
-            raise InvalidManifest(reference, "another version of CellZoo wrote it")
-        files = {FILE_NAME: manifest, **{file.path: model.load(file) for file in model.files}}
-        tar = _tar(f"{MODELS}/{model.manifest.card.name}", files)
+        tar = _tar(f"{MODELS}/{model.manifest.card.name}", model.contents())
         return cls(tar, gzip.compress(tar, mtime=0))
 
     @property
