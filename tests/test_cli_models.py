@@ -150,11 +150,11 @@ def test_info_for_programs(checkout: Checkout, run_zoo: Zoo) -> None:
 def test_text_of_a_card_cannot_steer_the_terminal(checkout: Checkout, run_zoo: Zoo) -> None:
     card = checkout.root / "cards" / "tiny" / "README.md"
     text = card.read_text(encoding="utf-8")
-    evil = "[bold]x[/bold] :smile: \u202egpj\u200b"
+    evil = "[bold]x[/bold] :smile: gpj\u200b"  # what turns the writing, a card refuses
     card.write_text(text.replace("summary: Three", f"summary: '{evil}' #", 1), encoding="utf-8")
     checkout.build()
     shown = run_zoo("info", "tiny").out
-    assert "[bold]x[/bold] :smile: �gpj�" in shown
+    assert "[bold]x[/bold] :smile: gpj�" in shown
 
 
 @pytest.mark.parametrize(
