@@ -35,7 +35,7 @@ from zoo.card import (
     Thresholds,
     ValueKind,
 )
-from zoo.errors import UnknownSetting
+from zoo.errors import MissingExtra, UnknownSetting
 from zoo.recipes import DescribedSetting, TrainReport, TrainRequest, TrainWatch
 
 if TYPE_CHECKING:
@@ -264,7 +264,17 @@ class Recipe(ABC):
         return self.settings.describe()
 
     def train(self, request: TrainRequest, watch: TrainWatch) -> TrainReport:
-        """Write a complete model folder."""
-        from converters.building.build import build
+        """Write a complete model folder.
+
+        Raises
+        ------
+        MissingExtra
+            And all that the data, the plan and the writing may raise.
+
+        """
+        try:
+            from converters.building.build import build
+        except ModuleNotFoundError as error:
+            raise MissingExtra("train", f"train with {self.name!r}") from error
 
         return build(self, request, watch)

@@ -38,6 +38,7 @@ def score(value: float, metric: str = "accuracy", baseline: float | None = None)
         interval=None,
         n=10,
         dataset="a",
+        condition="held out: by cell; all labels",
         baseline=None if baseline is None else "gene_mean",
         baseline_value=baseline,
     )
@@ -110,7 +111,8 @@ def test_a_line_has_a_cell_for_each_head(entry: Entry) -> None:
     with_score = entry.model_copy(update={"headline": score(0.9, baseline=0.8)})
     shown = dict(zip(catalogue.HEADS, catalogue.line(with_score), strict=True))
     assert shown["model"] == "tiny"
-    assert shown["headline"] == "accuracy 0.900, a, n 10"
+    assert shown["headline"] == "accuracy 0.900"
+    assert shown["measured on"] == "a, n 10; held out: by cell"
     assert shown["best baseline"] == "gene mean 0.800"
     assert dict(zip(catalogue.HEADS, catalogue.line(entry), strict=True))["headline"] == "–"
 

@@ -93,6 +93,7 @@ def test_search(checkout: Checkout, run_zoo: Zoo) -> None:
     assert names("tiny", "blood") == ["tiny", "blood"]
     assert names("monocyte") == ["blood", "tiny"]
     assert names("neuron") == []
+    assert names("e") == []  # a letter counts as a word, not as a part of one
     assert "zoo list" in run_zoo("search", "neuron").out
 
 

@@ -221,6 +221,8 @@ def test_takes_findings_that_cannot_be_read(tmp_path, findings):
     ("facts", "levels", "verdict"),
     [
         ({}, [], "unknown"),
+        ({}, ["green"], "unknown"),
+        ({}, ["green", "yellow"], "borderline"),
         ({"scope_verdict": "in"}, ["green"], "in"),
         ({"scope_verdict": "in"}, ["green", "yellow"], "borderline"),
         ({"scope_verdict": "borderline"}, ["green"], "borderline"),
@@ -232,6 +234,28 @@ def test_takes_findings_that_cannot_be_read(tmp_path, findings):
 )
 def test_overall_verdict_is_the_worst(facts, levels, verdict):
     assert overall_verdict(facts, levels) == verdict
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"calibration": "temperature scaling; split-conformal p-values"}, "Calibrated: of cells"),
+        ({"calibration": "none"}, "Not calibrated: it ranks cells"),
+        ({"calibration": "label and prob as in the source"}, "Not calibrated: it ranks cells"),
+        ({"thresholds": {"alpha": 0.1}}, "Calibrated: of cells"),
+        ({}, "Not calibrated: it ranks cells"),
+    ],
+)
+def test_a_probability_is_called_calibrated_where_it_was(tmp_path, facts, told):
+    codes = np.zeros(2, np.int32)
+    columns = {"label": codes, "prob": np.array([0.9, 0.4], np.float32), "verdict": codes}
+    path = write_result(
+        tmp_path / "f.h5ad", cells=2, columns=columns, provenance={"model": "m", **facts}
+    )
+    text = report_on(path).text
+    assert told in text
+    assert "Label Cells Share" in " ".join(text.split())
+    assert "no out-of-distribution score" in text
 
 
 def test_scope_sentences_say_what_to_do():

@@ -6,17 +6,20 @@ architecture, data structure), with what each model is worth beside its best bas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from zoo.headline import LOWER_IS_BETTER
 from zoo.registry import Entry, Score
 
+# What an architecture is called, before its sizes.
+_DETAIL = re.compile(r": | \(|;")
 _DATA = {"rna": "", "protein": "", "spatial": " with coordinates"}
 
 HEADS = (
     "model", "main function", "core architecture", "data", "organism", "tissues", "headline",
-    "best baseline", "size", "cells/s", "interpretation", "license",
+    "measured on", "best baseline", "size", "cells/s", "interpretation", "license",
 )  # fmt: skip
 
 
@@ -93,11 +96,12 @@ def line(entry: Entry) -> tuple[str, ...]:
     return (
         entry.name,
         entry.task.replace("_", " "),
-        entry.architecture,
+        _DETAIL.split(entry.architecture, maxsplit=1)[0],
         " or ".join(kind.replace("_", "-") for kind in entry.value_kinds) + _DATA[entry.modality],
         entry.organism,
         ", ".join(entry.tissues),
         headline(score),
+        measured_on(score),
         baseline(score),
         f"{entry.size / 1e6:.1f} MB",
         f"{entry.cells_per_second:,.0f}",
@@ -107,13 +111,20 @@ def line(entry: Entry) -> tuple[str, ...]:
 
 
 def headline(score: Score | None) -> str:
-    """Metric, value with its interval, data set and n."""
+    """Metric and value with its interval."""
     if score is None:
         return "–"
     interval = ""
     if score.interval is not None:
         interval = f" ({score.interval[0]:.3f}–{score.interval[1]:.3f})"
-    return f"{score.metric} {score.value:.3f}{interval}, {score.dataset}, n {score.n:,}"
+    return f"{score.metric} {score.value:.3f}{interval}"
+
+
+def measured_on(score: Score | None) -> str:
+    """Data set, n, and what was asked of its cells, without how intervals were made."""
+    if score is None:
+        return "–"
+    return f"{score.dataset}, n {score.n:,}; {score.condition.split('; ')[0]}"
 
 
 def baseline(score: Score | None) -> str:
@@ -131,8 +142,11 @@ def page(entries: Iterable[Entry], *, note: str) -> str:
         note,
         "",
         "What each model does, and its headline beside the best baseline of the same cells, also",
-        "where the baseline wins. `median_l1`, `mse` and other errors are better when they are",
-        "lower. Cells per second are of the graph alone, on the machine that the card names.",
+        "where the baseline wins. Baselines that learned from those very cells, or anew on the",
+        "genes of a file, do not count here; cards show them. What was asked stands beside it: a",
+        "model of many types may have been measured by a few groups of them. `median_l1`, `mse`",
+        "and other errors are better when they are lower. Cells per second are of the graph alone,",
+        "on the machine that the card names.",
         "`zoo info NAME` shows the whole card; `zoo list --help` filters by every column.",
         "",
         "| " + " | ".join(HEADS) + " |",

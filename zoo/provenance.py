@@ -51,6 +51,11 @@ def provenance(
             **card.thresholds.model_dump(),
             **({"alpha": card.calibration.alpha} if card.calibration else {}),
         },
+        **(
+            {"calibration": card.calibration.method if card.calibration else "none"}
+            if parts.labels
+            else {}
+        ),
         "input": dataset.path,
         "input_format": dataset.file_format,
         "source": examination.source,

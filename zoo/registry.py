@@ -46,6 +46,8 @@ class Score(CardModel):
     """95% interval."""
     n: Annotated[int, Field(ge=0)]
     dataset: Line
+    condition: Line
+    """Of which cells and by which labels, e.g. `all cells: a T cell or none`."""
     baseline: Line | None
     """The best baseline of the same cells."""
     baseline_value: float | None
@@ -135,6 +137,7 @@ def _score(manifest: Manifest) -> Score | None:
         interval=row.interval,
         n=row.n,
         dataset=row.dataset,
+        condition=row.condition,
         baseline=baseline.method if baseline else None,
         baseline_value=baseline.value if baseline else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -41,22 +42,29 @@ class Searchable:
             "summary": entry.summary,
             "labels": labels,
         }
-        return cls(entry, {field: text.lower() for field, text in fields.items()})
+        return cls(entry, {field: _spelled(text) for field, text in fields.items()})
 
     def score(self, word: str) -> int:
         """How well a word fits: 0 where it is nowhere."""
-        return sum(_WEIGHTS[field] for field, text in self.fields.items() if word in text)
+        # A letter or two are in almost every text; as a word of its own ("T cell") they say much.
+        part = rf"\b{re.escape(word)}\b" if len(word) < 3 else re.escape(word)
+        return sum(_WEIGHTS[field] for field, text in self.fields.items() if re.search(part, text))
 
 
 def search(models: Iterable[Searchable], words: Iterable[str]) -> list[Entry]:
     """Entries that hold a word, those with most of the words first, then by where they are."""
-    wanted = [part for word in words for part in word.lower().replace("_", " ").split()]
+    wanted = [part for word in words for part in _spelled(word).replace("_", " ").split()]
     ranked = []
     for model in models:
         scores = [model.score(word) for word in wanted]
         if found := sum(score > 0 for score in scores):
             ranked.append((-found, -sum(scores), model.entry.name, model.entry))
     return [entry for *_, entry in sorted(ranked, key=lambda row: row[:3])]
+
+
+def _spelled(text: str) -> str:
+    """In small letters and one spelling: tasks say tumor, most cards tumour."""
+    return text.lower().replace("tumour", "tumor")
 
 
 def labels_of(entry: Entry, settings: Settings, registry: Registry) -> str:

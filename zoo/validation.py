@@ -42,6 +42,7 @@ _VERSIONED = re.compile(r"ENS[A-Z]*G\d{11}\.\d+(_PAR_Y)?")
 # Below this weighted coverage a run is allowed (the card's minimum is lower) but worth a word.
 _COMFORTABLE_COVERAGE = 0.5
 NOT_STATED = "not stated"
+ALL_TISSUES = "all tissues"
 """The organism of imported weights whose makers do not tell it."""
 _SAY_ORGANISM = "Say it in the file: uns['organism'], e.g. 'Homo sapiens' or 'Mus musculus'."
 
@@ -322,20 +323,28 @@ def _named_otherwise(alignment: Alignment, names: Strings, vocabulary: GeneVocab
     )
 
 
+_NEVER_SEEN = (
+    "Cells of types that the model never saw should come out as 'out'; the card says how many of "
+    "them do."
+)
+_NOTHING_TELLS = (
+    "The model has no out-of-distribution score: cells of types that it never saw get a label too."
+)
+
+
 def tissue_findings(card: CellZooBlock, tissue: str | None) -> list[Finding]:
     """A finding about the tissue that the file declares, if it declares one."""
     if not tissue:
         return []
-    known = [name.lower() for name in card.inputs.tissues]
-    if any(name in tissue.lower() or tissue.lower() in name for name in known):
+    known, said = [name.lower() for name in card.inputs.tissues], tissue.lower()
+    if ALL_TISSUES in known or any(name in said or said in name for name in known):
         return [Finding("green", "tissue", f"The file says {tissue!r}.")]
     return [
         Finding(
             "yellow",
             "tissue",
-            f"The file says {tissue!r}; the model was made for {', '.join(card.inputs.tissues)}.",
-            "Cells of types that the model never saw should come out as 'out'; the card says how "
-            "many of them do.",
+            f"The file says {tissue!r}, the card {', '.join(map(repr, card.inputs.tissues))}.",
+            _NEVER_SEEN if "ood_p" in card.output_names else _NOTHING_TELLS,
         )
     ]
 

@@ -5,6 +5,5 @@
 `order` says what was asked for, by command line, plan, card and defaults; `cells` reads the file;
 `parts` holds whole groups out; `fits` fits each seed and neighbour; `folder` writes graph, genes,
 labels, sample and expected outputs; `measuring` has `zoo.evaluation` measure; `card` tells it all.
+`build` is all of it; it needs torch, which importers, who take `prose` and `told`, do without.
 """
-
-from __future__ import annotations

@@ -80,7 +80,7 @@ def by_metric(rows: Sequence[Row], metric: str, *, disturbed: bool = False) -> s
         [dataset, short, *(_told(at.get((dataset, condition, m))) for m in methods)]
         for (dataset, condition), short in zip(settings, conditions, strict=True)
     ]
-    return markdown_table(["data set", "condition", *map(_method, methods)], lines)
+    return markdown_table([f"{metric} on", "condition", *map(_method, methods)], lines)
 
 
 def shortened(conditions: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from converters.importing.names import GeneTable
 from zoo.card import Output, Paper, ProbKind, Task, ValueKind
-from zoo.errors import NoGeneNames, NoLabelNames, NoValueConvention, UnequalLengths
+from zoo.errors import MissingExtra, NoGeneNames, NoLabelNames, NoValueConvention, UnequalLengths
 from zoo.evaluation.cells import Placed
 from zoo.importers import ConvertReport, ConvertRequest, Values
 from zoo.onnx_graph import OnnxGraph, Tensor
@@ -217,7 +217,17 @@ class Importer(ABC):
         return [DescribedSetting(name, None, meaning) for name, meaning in self.settings.items()]
 
     def convert(self, request: ConvertRequest, notice: Callable[[str], None]) -> ConvertReport:
-        """Write a complete model folder, or nothing: `converters.importing.converting`."""
-        from converters.importing.converting import convert
+        """Write a complete model folder, or nothing: `converters.importing.converting`.
+
+        Raises
+        ------
+        MissingExtra
+            And all that the source, the plan and the writing may raise.
+
+        """
+        try:
+            from converters.importing.converting import convert
+        except ModuleNotFoundError as error:
+            raise MissingExtra("convert", f"convert {self.name!r} weights") from error
 
         return convert(self, request, notice)

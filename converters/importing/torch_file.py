@@ -23,6 +23,21 @@ _ACCEPTED = (
 )
 
 
+def require_torch() -> Any:
+    """The module torch.
+
+    Raises
+    ------
+    MissingExtra
+
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("train", "read a file of torch") from error
+    return torch
+
+
 def read_torch(path: Path, format: str, also: Sequence[Any] = ()) -> Any:
     """What the file holds, with its tensors on the CPU; no code of it is run.
 
@@ -40,10 +55,7 @@ def read_torch(path: Path, format: str, also: Sequence[Any] = ()) -> Any:
         If it is a TorchScript program or an archive of `torch.export`.
 
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtra("train", "read a file of torch") from error
+    torch = require_torch()
     if not path.is_file():
         raise FileMissing(str(path))
     if path.stat().st_size > MAXIMUM_BYTES:

@@ -82,7 +82,7 @@ def _headline(card: CellZooBlock) -> str:
     rows = {row.id: row for row in (*card.evaluation, *card.robustness)}
     row, baseline = rows[card.headline.row], rows.get(card.headline.baseline or "")
     beside = f"; {baseline.method} {_value(baseline)}" if baseline else ""
-    return f"{row.metric} {_value(row)} on {row.dataset}, n {row.n:,}{beside}"
+    return f"{row.metric} {_value(row)} on {row.dataset} ({row.condition}), n {row.n:,}{beside}"
 
 
 def _inputs(card: CellZooBlock) -> Iterable[tuple[str, str]]:
@@ -90,16 +90,27 @@ def _inputs(card: CellZooBlock) -> Iterable[tuple[str, str]]:
     yield "value_kinds", " or ".join(takes.value_kinds)
     kinds = " or ".join(takes.gene_id_kinds)
     yield "genes", f"{takes.genes:,}, found by {kinds} ({takes.gene_release})"
-    yield "gene_coverage", f"at least {takes.gene_coverage:.0%}, weighted by what genes contribute"
-    limits = card.thresholds
     yield (
-        "verdict",
-        f"out if counts < {limits.min_counts:g} or ood_p < {limits.ood_out:g}; borderline if "
-        f"ood_p < {limits.ood_borderline:g} or no single label is left",
+        "gene_coverage",
+        f"at least {100 * takes.gene_coverage:g}%, weighted by what genes contribute",
     )
+    yield "verdict", _verdict(card)
     if card.calibration:
         done = card.calibration
         yield "calibration", f"{done.method}, {done.cells:,} cells, alpha {done.alpha:g}"
+
+
+def _verdict(card: CellZooBlock) -> str:
+    """What makes a cell `out` or `borderline`, by the outputs that the model has."""
+    limits, has = card.thresholds, card.output_names
+    out, borderline = [f"counts < {limits.min_counts:g}"], []
+    if "ood_p" in has:
+        out.append(f"ood_p < {limits.ood_out:g}")
+        borderline.append(f"ood_p < {limits.ood_borderline:g}")
+    if "in_set" in has:
+        borderline.append("no single label is left")
+    told = f"out if {' or '.join(out)}"
+    return f"{told}; borderline if {' or '.join(borderline)}" if borderline else f"{told}, else in"
 
 
 def _making(card: CellZooBlock) -> Iterable[tuple[str, str]]:

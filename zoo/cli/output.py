@@ -50,8 +50,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str 
     from rich.table import Table
 
     cells = [[_cell(cell) for cell in row] for row in rows]
+    if title:  # not the table's own, which would be wrapped to the width of its columns
+        _render(_bold(title))
     table = Table(box=None, pad_edge=False, show_header=any(columns))
-    table.title, table.title_justify = _bold(title) if title else None, "left"
     for index, column in enumerate(columns):
         numbers = all(_NUMBER.fullmatch(row[index].plain) for row in cells)
         table.add_column(_bold(column), justify="right" if numbers and cells else "left")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from zoo.predictions import Summary
     from zoo.runner import RunReport
 
+_MOST_LABELS = 20
+
 
 @click.command()
 @click.argument("name")
@@ -138,11 +140,13 @@ def _print_json(report: RunReport) -> None:
 def _print_report(report: RunReport) -> None:
     facts, summary = report.provenance, report.summary
     title = f"{facts['model']}@{facts['version']} on {facts['input']}"
-    if not summary.calls:  # a model of embeddings: its cells have verdicts alone
+    if summary.calls:
+        _print_calls(title, summary)
+    elif summary.labels:  # a classifier without conformal sets
+        _print_labels(title, summary)
+    else:  # a model of embeddings: its cells have verdicts alone
         counts = [(name, f"{cells:,}") for name, cells in summary.verdicts.items()]
         printing.print_table(title, ("verdict", "cells"), counts)
-    else:
-        _print_calls(title, summary)
     click.echo(
         f"{summary.cells:,} cells in {facts['seconds']:.1f} s on {facts['device']}; gene coverage "
         f"{facts['gene_coverage']:.0%}; values from {facts['source']} ({facts['value_kind']}"
@@ -155,10 +159,23 @@ def _print_report(report: RunReport) -> None:
             f"{facts['scope_share']:.1%} of cells [{low:.1%}, {high:.1%}], expected "
             f"{facts['scope_nominal']:.0%}: data set verdict '{facts['scope_verdict']}'."
         )
+    else:
+        click.echo(
+            "The model cannot tell cells unlike its training cells: its verdict is 'out' for cells "
+            f"with too few counts alone ({summary.verdicts['out']:,})."
+        )
     if facts["forced"]:
         click.echo("Forced: this data is outside the model's scope; the result is marked so.")
     for path in report.outputs:
         click.echo(f"Wrote {printing.plain(str(path))}")
+
+
+def _print_labels(title: str, summary: Summary) -> None:
+    shown = list(summary.labels.items())[:_MOST_LABELS]
+    lines = [(name, f"{cells:,}", f"{cells / summary.cells:.1%}") for name, cells in shown]
+    printing.print_table(title, ("label", "cells", "share"), lines)
+    if more := len(summary.labels) - len(shown):
+        click.echo(f"… and {more:,} more labels in the result.")
 
 
 def _print_calls(title: str, summary: Summary) -> None:

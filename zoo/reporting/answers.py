@@ -100,8 +100,10 @@ class Answers:
         return verdict
 
     def summary(self) -> Summary:
-        """How many cells got which call and verdict."""
+        """How many cells got which call and verdict; labels stand for calls that nobody made."""
         columns = {name: column for name, column in self.coded.items() if name != "call_id"}
+        if "call" not in columns and "label" in columns:
+            columns["call"] = columns["label"]
         return Summary.of(columns, self.numbers.get("prob"), self.cells)
 
     def verdict_counts(self) -> dict[str, int]:

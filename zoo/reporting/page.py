@@ -87,7 +87,7 @@ def _content(answers: Answers, file_name: str) -> dict[str, Any]:
     """Everything that the template shows; strings of the file are made visible and short here."""
     facts = answers.provenance
     summary = answers.summary()
-    calls = [line.call for line in summary.calls]
+    calls = [line.call for line in summary.calls] if "call" in answers.coded else []
     findings = sorted(
         answers.findings(), key=lambda f: _LEVELS.index(f["level"]) if f["level"] in _LEVELS else 0
     )
@@ -115,10 +115,13 @@ def _content(answers: Answers, file_name: str) -> dict[str, Any]:
             for f in findings
         ],
         "calls": rows[:ROWS_LIMIT],
+        "called": "Call" if "call" in answers.coded else "Label",
         "further_calls": len(rows) - len(rows[:ROWS_LIMIT]),
         "further_cells": sum(row.cells for row in rows[ROWS_LIMIT:]),
         "largest_share": max((row.share for row in rows), default=1.0),
         "has_verdict": answers.verdict is not None,
+        "has_ood": "ood_p" in answers.numbers,
+        "has_sets": "set_size" in answers.numbers,
         "set_sizes": _set_sizes(answers),
         "groups": _groups(answers),
         "tissue": list(tissue_panels(answers)),

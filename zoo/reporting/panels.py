@@ -124,18 +124,34 @@ def confidence_panels(answers: Answers) -> Iterator[Panel]:
     if prob is not None and ood_z is not None:
         yield from _ood_panel(answers, prob, ood_z, thresholds)
     for name, title, alt, caption in _HISTOGRAMS:
+        if name == "prob":
+            caption = f"{_calibration(answers)} {caption}"
         if name in answers.numbers:
             yield from _histogram_panel(answers, name, title, alt, caption, thresholds)
+
+
+_CALIBRATED = (
+    "Calibrated: of cells at 0.8, about 80% should be labelled rightly, as long as they are like "
+    "the training cells."
+)
+_NOT_CALIBRATED = "Not calibrated: it ranks cells, and is no chance of being right."
+
+
+def _calibration(answers: Answers) -> str:
+    """What a probability is worth; results of former versions do not name the method."""
+    method = answers.provenance.get("calibration")
+    if isinstance(method, str):
+        return _CALIBRATED if "temperature" in method else _NOT_CALIBRATED
+    thresholds = _mapping(answers.provenance.get("thresholds"))
+    return _CALIBRATED if "alpha" in thresholds else _NOT_CALIBRATED
 
 
 _HISTOGRAMS = (
     (
         "prob",
         "Probability of the label",
-        "calibrated probability of each cell's label",
-        "Calibrated: of cells at 0.8, about 80% should be labelled rightly, as long as they are "
-        "like the training cells. A cell of a type that the model never saw can still get a high "
-        "probability, so read this with the out-of-distribution figures.",
+        "probability of each cell's label",
+        "A cell of a type that the model never saw can still get a high probability.",
     ),
     (
         "conformal_p",

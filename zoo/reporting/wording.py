@@ -60,12 +60,17 @@ def is_number(value: Any) -> bool:
 
 
 def overall_verdict(provenance: Mapping[str, Any], levels: Sequence[str]) -> str:
-    """The worst of the scope verdict, the findings and a forced run; `unknown` without any."""
+    """The worst of the scope verdict, the findings and a forced run.
+
+    `unknown` where nothing is wrong, but nothing measured how like the training cells these are.
+    """
     said = [_SEVERITY[level] for level in levels if level in _SEVERITY]
     said += [str(provenance["scope_verdict"])] if "scope_verdict" in provenance else []
     said += ["out"] if provenance.get("forced") else []
     known = [VERDICTS.index(verdict) for verdict in said if verdict in VERDICTS]
-    return VERDICTS[max(known)] if known else "unknown"
+    worst = max(known, default=0)
+    measured = provenance.get("scope_verdict") in VERDICTS
+    return VERDICTS[worst] if worst or measured else "unknown"
 
 
 def scope_sentences(provenance: Mapping[str, Any], levels: Sequence[str]) -> list[str]:

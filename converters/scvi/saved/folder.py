@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from converters.importing.torch_file import read_torch
+from converters.importing.torch_file import read_torch, require_torch
 from converters.scvi.saved.stubs import TextArray, allowed_globals
 from zoo.errors import (
     FileMissing,
@@ -81,7 +79,7 @@ class SavedFolder:
         state = {
             name: value.detach().cpu().numpy()
             for name, value in content["model_state_dict"].items()
-            if isinstance(value, torch.Tensor)
+            if isinstance(value, require_torch().Tensor)
         }
         return cls(archive, state, names.entries, attributes)
 
@@ -149,7 +147,7 @@ def load(archive: Path) -> Any:
 
     """
     _ensure_archive(archive)
-    with torch.serialization.safe_globals(allowed_globals()):
+    with require_torch().serialization.safe_globals(allowed_globals()):
         return read_torch(archive, FORMAT)
 
 
