@@ -44,7 +44,7 @@ $(VENV)/.demo: pyproject.toml
 $(VENV)/.test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  -e '.[anndata,parquet,zarr,report,hub,calibrate,evaluate,dev]'
+	  -e '.[anndata,parquet,zarr,report,hub,calibrate,evaluate,convert,dev]'
 	touch $@
 
 clean:
