@@ -154,8 +154,8 @@ def test_a_new_training_reaches_the_card(tmp_path, card):
     }
     published = [r for r in card.evaluation if r.id.startswith("pbmc3k-test.model.") and r.interval]
     assert published
-    # On another processor a training rounds differently and ends elsewhere, as another seed does: the
-    # two are the same if what is known of either, cells and seeds drawn again, overlaps.
+    # On another processor a training rounds differently and ends elsewhere, as another seed does:
+    # the two agree if what is known of either, cells and seeds drawn again, overlaps.
     for row in published:
         low, high = min(row.interval + (row.spread or ())), max(row.interval + (row.spread or ()))
         again = found["pbmc3k-test", row.metric]
