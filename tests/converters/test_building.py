@@ -352,7 +352,7 @@ def test_a_plan_says_everything(request_of, tmp_path):
     assert {row.condition for row in card.robustness}
     labels = (report.folder / "labels.tsv").read_text()
     assert labels.startswith("label\tlabel_id\tancestors\nlymphocyte\tCL:0000542\t")
-    assert "| data set | condition | this model |" in (report.folder / "README.md").read_text()
+    assert "| accuracy on | condition | this model |" in (report.folder / "README.md").read_text()
     facts = json.loads((report.folder / "measurements.json").read_text())["facts"]
     assert facts["cells_by_part"]["test"] > 0
 
