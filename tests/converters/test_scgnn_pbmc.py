@@ -155,9 +155,12 @@ def test_a_new_training_reaches_the_card(tmp_path, card):
     published = [r for r in card.evaluation if r.id.startswith("pbmc3k-test.model.") and r.interval]
     assert published
     # On another processor a training rounds differently and ends elsewhere, as another seed does:
-    # the two agree if what is known of either, cells and seeds drawn again, overlaps.
+    # the card's spread over seeds counts beside its interval over cells.
     for row in published:
-        low, high = min(row.interval + (row.spread or ())), max(row.interval + (row.spread or ()))
+        known = (*row.interval, *(row.spread or ()))
         again = found["pbmc3k-test", row.metric]
-        assert again.interval[0] <= high, row.metric
-        assert again.interval[1] >= low, row.metric
+        if row.metric == "ari_kmeans":  # k-means itself varies more: the two intervals must meet
+            assert again.interval[0] <= max(known), row.metric
+            assert again.interval[1] >= min(known), row.metric
+        else:
+            assert min(known) <= again.value <= max(known), row.metric
